@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The `klab` command on the control host. Sub-commands are loaded when called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from klab import __version__
+
+# group or command -> module in klab.cli that holds it as `command`
+COMMANDS = {
+    "doctor": "doctor",
+    "root": "root",
+    "source": "source",
+    "kernel": "kernel",
+    "image": "image",
+    "vm": "vm",
+    "cache": "cache",
+    "report": "report",
+}
+
+
+class Lazy(click.Group):
+    """A group that imports a sub-command's module only when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the flow."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the sub-command, or None when there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"klab.cli.{COMMANDS[cmd_name]}")
+        return module.command  # type: ignore[no-any-return]
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Kernel-lab machines, built and proved: kernel, image, machine, lab, proof."""

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all verbs share: `--json`, `--check`, and errors shown in one form.
+
+A verb is a function that returns an Outcome. People get its message, programs
+its JSON; klab's Ansible module reads the latter.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from klab.errors import KlabError
+
+
+@dataclass
+class Outcome:
+    """What a verb did: did anything change, in a sentence, and the data behind it."""
+
+    changed: bool = False
+    message: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    code: int = 0  # exit status when nothing failed but the answer is no
+
+
+def verb(group: click.Group, name: str) -> Callable[[Callable[..., Outcome]], click.Command]:
+    """Register a function as `klab <group> <name>` with --json (and its errors)."""
+
+    def decorate(function: Callable[..., Outcome]) -> click.Command:
+        @functools.wraps(function)
+        def call(as_json: bool, **options: Any) -> None:
+            try:
+                outcome = function(**options)
+            except KlabError as error:
+                if as_json:
+                    print(json.dumps({"failed": True, "msg": str(error), "error": error.as_dict()}))
+                else:
+                    print(f"klab: {error}", file=sys.stderr)
+                sys.exit(1)
+            except KeyboardInterrupt:
+                print("klab: stopped; the next run goes on from here", file=sys.stderr)
+                sys.exit(130)
+            if as_json:
+                body = {"changed": outcome.changed, "msg": outcome.message, **outcome.data}
+                print(json.dumps(body, default=str, sort_keys=True))
+            elif outcome.message:
+                print(outcome.message)
+            sys.exit(outcome.code)
+
+        option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+        return group.command(name)(option(call))
+
+    return decorate
+
+
+check_option = click.option(
+    "--check", is_flag=True, help="Say what would be done; change nothing."
+)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where klab keeps things. The cache may vanish at any time; the state may not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def _xdg(ours: str, xdg: str, default: str) -> Path:
+    if value := os.environ.get(ours):
+        return Path(value).expanduser().absolute()
+    base = os.environ.get(xdg) or Path.home() / default
+    return Path(base).absolute() / "klab"
+
+
+def cache_dir() -> Path:
+    """Content-addressed artefacts; safe to delete. Set KLAB_CACHE to move it."""
+    return _xdg("KLAB_CACHE", "XDG_CACHE_HOME", ".cache")
+
+
+def state_dir() -> Path:
+    """Machines, their disks and keys, and run logs. Set KLAB_STATE to move it."""
+    return _xdg("KLAB_STATE", "XDG_STATE_HOME", ".local/state")
+
+
+def log_dir() -> Path:
+    """Logs of builds and machines, newest runs kept under their step's name."""
+    return state_dir() / "logs"
+
+
+def repo_dir() -> Path:
+    """The checkout that this klab runs from. Set KLAB_REPO for an installed klab."""
+    if value := os.environ.get("KLAB_REPO"):
+        return Path(value).absolute()
+    return Path(__file__).resolve().parents[2]
+
+
+def data_file(name: str) -> Path:
+    """A file that ships inside the package, by its name below klab/data."""
+    return Path(__file__).resolve().parent / "data" / name
