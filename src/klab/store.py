@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from klab import digest as digests
-from klab import lock
+from klab import lock, namespace
 from klab.paths import cache_dir
 
 MANIFEST = "manifest.json"
@@ -117,11 +116,11 @@ def drafting(kind: str, digest: str, *, keep: bool = False) -> Iterator[Draft]:
     work = cache_dir() / "work" / f"{kind}-{digest}"
     with lock.held(cache_dir() / "locks" / f"{kind}-{digest}", f"{kind} {digests.short(digest)}"):
         if not keep and work.exists():
-            shutil.rmtree(work)
+            namespace.remove(work)
         work.mkdir(parents=True, exist_ok=True)
         yield Draft(kind, digest, work)
         if not keep and work.exists():
-            shutil.rmtree(work)
+            namespace.remove(work)
 
 
 def entries(kind: str) -> list[Entry]:

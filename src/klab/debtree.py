@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A tree of Debian files made by mmdebstrap, as root or without."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from klab import mirror, namespace, run
+from klab.errors import KlabError
+from klab.progress import Progress
+
+
+def make(
+    suite: str,
+    packages: Sequence[str],
+    target: Path,
+    *,
+    log: Path,
+    step: str,
+    extra: Sequence[str] = (),
+) -> run.Result:
+    """Bootstrap `suite` with `packages` into the new folder `target`.
+
+    extra: further mmdebstrap options. Raises KlabError with the log's last lines,
+    or naming the archive when it cannot be reached.
+    """
+    # Root needs no detour; others get their sub-ids, as klab-chroot does later.
+    mode = "root" if namespace.is_root() else "unshare"
+    argv = [
+        "mmdebstrap",
+        f"--mode={mode}",
+        "--variant=minbase",
+        "--format=directory",
+        f"--include={','.join(packages)}",
+        *(f"--aptopt={option}" for option in mirror.apt_options()),
+        '--dpkgopt=force-unsafe-io',
+        *extra,
+        suite,
+        str(target),
+        *mirror.debian(suite),
+    ]
+    progress = Progress(step.split(":")[0], target.parent.name[:20])
+    try:
+        return run.logged(
+            argv,
+            log=log,
+            step=step,
+            mend=f"read {log}; klab doctor checks the archive and the tools",
+            on_line=lambda line: progress.advance(line.removeprefix("I: ")) if line.startswith("I: ") else None,
+        )
+    except KlabError as error:
+        raise mirror.unreachable(log, step) or error from None
+
+
+def versions(tree: Path) -> dict[str, str]:
+    """Package names and versions of a tree, in name order."""
+    argv = namespace.chroot(tree, ["dpkg-query", "-W", "-f", "${binary:Package} ${Version}\n"])
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
+    return dict(sorted(line.split(" ", 1) for line in said.splitlines()))

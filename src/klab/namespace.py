@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Root folders without root: entering, making and removing trees of files.
+
+An unprivileged user's trees belong to the sub-ids of /etc/subuid, so they can be
+looked into and removed only from a user namespace; root needs none of that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from klab.errors import KlabError
+from klab.paths import data_file
+
+CHROOT = data_file("klab-chroot")
+
+
+def is_root() -> bool:
+    """Whether this process needs no user namespace."""
+    return os.geteuid() == 0
+
+
+def wrap(argv: Sequence[str | Path]) -> list[str]:
+    """`argv` run with the ids that own our trees (as it is for root)."""
+    words = [str(word) for word in argv]
+    return words if is_root() else ["unshare", "--map-root-user", "--map-auto", "--", *words]
+
+
+def chroot(root: Path, argv: Sequence[str | Path]) -> list[str]:
+    """The command line that runs `argv` inside the root folder `root`."""
+    return [str(CHROOT), str(root), *(str(word) for word in argv)]
+
+
+def binds(pairs: Mapping[str, Path]) -> dict[str, str]:
+    """The environment that shows host folders inside: {"/inside": host path}."""
+    for path in pairs.values():
+        if " " in str(path) or ":" in str(path):
+            raise KlabError(
+                f"the path {path} holds a blank or a colon",
+                step="enter a root folder",
+                mend="set KLAB_CACHE and KLAB_STATE to a path without them",
+            )
+    return {"KLAB_BIND": " ".join(f"{host}:{inside}" for inside, host in pairs.items())}
+
+
+def remove(path: Path) -> None:
+    """Remove a tree whoever owns its files; nothing there is fine.
+
+    Raises KlabError when something is left (a mount, a file that is in use).
+    """
+    if not path.exists():
+        return
+    if is_root():
+        shutil.rmtree(path)
+        return
+    done = subprocess.run(wrap(["rm", "-rf", "--", path]), capture_output=True, text=True, check=False)
+    if path.exists():
+        raise KlabError(
+            f"cannot remove {path}: {done.stderr.strip()}",
+            step="clean up",
+            mend="look for mounts below it (findmnt) and remove it by hand",
+        )
