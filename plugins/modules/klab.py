@@ -16,7 +16,7 @@ options:
     type: str
     required: true
   args:
-    description: Options of the verb, C(name=value); lists repeat the option, true is a flag, null and false are left out.
+    description: Options of the verb; a list repeats its option, true is a flag, null and false are left out.
     type: dict
     default: {}
   changes:

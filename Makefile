@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# klab's verbs. Each is a few plain commands; `make -n VERB` shows them.
+
+PYTHON ?= python3
+INVENTORY ?= inventories/single
+MACHINE ?= lab1
+# More for ansible-playbook, e.g. make lab ARGS='-e kernel_build_flavour=lab --tags kernel'
+ARGS ?=
+# A folder for JUnit files, e.g. make test JUNIT=results/local
+JUNIT ?=
+
+BIN := .venv/bin
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+junit = $(if $(JUNIT),--junit-xml=$(JUNIT)/$(1).xml)
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap doctor lab reset verify test lint unit molecule docs stop clean distclean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+bootstrap: ## make .venv and see to the host packages; at once when both are there
+	@$(PYTHON) src/klab/bootstrap.py
+
+doctor: bootstrap ## what this host can do and what it lacks, with a mend for each red line
+	@$(BIN)/klab doctor
+
+lab: bootstrap ## from nothing to a lab machine on a custom kernel; what is there already is reused
+	$(BIN)/ansible-playbook playbooks/site.yml -i $(INVENTORY) $(ARGS)
+
+reset: bootstrap ## back to the state of the machine right after its first boot
+	@$(BIN)/klab vm reset --name $(MACHINE)
+
+verify: bootstrap ## prove that the running machine is what it should be
+	$(BIN)/pytest tests/machine $(call junit,machine)
+
+test: lint unit lab verify molecule ## everything that must be green on a change
+
+lint: bootstrap ## the linters and house rules
+	$(BIN)/pytest tests -k test_lint $(call junit,lint)
+
+unit: bootstrap ## the unit tests
+	$(BIN)/pytest tests --ignore=tests/machine --deselect tests/test_lint.py $(call junit,unit)
+
+molecule: bootstrap ## the molecule scenarios
+	$(BIN)/molecule test --all
+
+docs: bootstrap ## write docs/reference and the roles' README files from their sources
+	$(BIN)/python -m klab.docs --write
+
+clean: ## remove what runs leave in the checkout; machines and cache stay
+	rm -rf .ansible .mypy_cache .ruff_cache .pytest_cache results/local
+
+distclean: clean ## the same and .venv
+	rm -rf .venv .cache
