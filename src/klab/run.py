@@ -104,8 +104,7 @@ def logged(
             timer.daemon = True
             timer.start()
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
+            for line in process.stdout or ():
                 out.write(line)
                 out.flush()
                 if on_line:
@@ -119,6 +118,13 @@ def logged(
                 timer.cancel()
     if late:
         raise KlabError(f"{words[0]} did not end within {deadline_s:g} s", step=step, log=log, mend=mend)
+    if code and "No space left on device" in tail(log, 200):
+        raise KlabError(
+            f"{Path(words[0]).name} ran out of disk space",
+            step=step,
+            log=log,
+            mend="free some space (klab cache list shows what klab holds) and start again: it goes on from here",
+        )
     if code:
         raise KlabError(
             f"{Path(words[0]).name} ended with exit status {code}:\n{tail(log)}",
@@ -127,7 +133,5 @@ def logged(
             mend=mend,
         )
     after = os.times()
-    cpu = (after.children_user + after.children_system) - (
-        before.children_user + before.children_system
-    )
+    cpu = (after.children_user + after.children_system) - (before.children_user + before.children_system)
     return Result(round(time.monotonic() - started, 2), round(cpu, 2))

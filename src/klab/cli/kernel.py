@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""klab kernel: flavours and their artefacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from klab import digest as digests
+from klab import store
+from klab.cli.verb import Outcome, check_option, verb
+from klab.kernel import artefact, resolve, root, source
+from klab.kernel import build as builder
+from klab.kernel import flavour as flavours
+from klab.paths import log_dir
+
+flavour_option = click.option(
+    "--flavour", default="lab", show_default=True, help="A kernel of labs/_kernels/flavours.yml."
+)
+
+
+@click.group()
+def command() -> None:
+    """Kernels as data: from a flavour to a proved, content-addressed artefact."""
+
+
+@verb(command, "build")
+@flavour_option
+@check_option
+def build(flavour: str, check: bool) -> Outcome:
+    """Build a flavour unless it is in the cache.
+
+    Example: klab kernel build --flavour lab
+    """
+    if check:
+        entry = artefact.find(flavour)
+        if entry is None:
+            return Outcome(True, f"the kernel of flavour {flavour} would be built")
+        return Outcome(False, f"kernel {flavour} is in the cache", builder.describe(entry))
+    entry, built = builder.ensure(flavour)
+    state = "built" if built else "reused"
+    return Outcome(built, f"kernel {flavour} {state}: {entry.path}", builder.describe(entry))
+
+
+@verb(command, "prove")
+@flavour_option
+def prove(flavour: str) -> Outcome:
+    """Resolve a flavour's config and prove each symbol, without compiling.
+
+    Example: klab kernel prove --flavour lab
+    """
+    wanted = flavours.load(flavour)
+    tools = root.tools(root.ensure())
+    tree = source.ensure(wanted.source).path / "tree"
+    with TemporaryDirectory(prefix="klab-prove-") as folder:
+        log = log_dir() / f"kernel_prove-{flavour}.log"
+        proved = resolve.resolve(wanted, tools, tree, Path(folder), log)
+    return Outcome(False, f"all {len(proved)} symbols of flavour {flavour} survive", {"symbols": len(proved)})
+
+
+@verb(command, "show")
+@flavour_option
+def show(flavour: str) -> Outcome:
+    """Show the artefact of a flavour as it is described now.
+
+    Example: klab kernel show --flavour lab --json
+    """
+    entry = artefact.get(flavour)
+    facts = builder.describe(entry)
+    return Outcome(False, "\n".join(f"{key}: {value}" for key, value in facts.items()), facts)
+
+
+@verb(command, "list")
+def list_all() -> Outcome:
+    """List the artefacts in the cache, newest first.
+
+    Example: klab kernel list
+    """
+    found = [builder.describe(entry) for entry in store.entries(artefact.KIND)]
+    lines = [f"{digests.short(str(k['digest']))}  {k['flavour']:<8} {k['release']}" for k in found]
+    return Outcome(False, "\n".join(lines) or "no kernel in the cache", {"kernels": found})

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""klab source: pinned kernel sources."""
+
+from __future__ import annotations
+
+import click
+
+from klab.cli.verb import Outcome, check_option, verb
+from klab.kernel import flavour as flavours
+from klab.kernel import source
+
+
+@click.group()
+def command() -> None:
+    """Pinned kernel sources, fetched once and verified."""
+
+
+@verb(command, "fetch")
+@click.option("--flavour", default="lab", show_default=True, help="Fetch the source of this flavour.")
+@check_option
+def fetch(flavour: str, check: bool) -> Outcome:
+    """Fetch, verify and unpack a flavour's source unless it is in the cache.
+
+    Example: klab source fetch --flavour lab
+    """
+    pinned = flavours.load(flavour).source
+    entry = source.find(pinned)
+    changed = entry is None
+    what = f"{pinned.package} {pinned.version}"
+    if check and not entry:
+        return Outcome(True, f"{what} would be fetched")
+    entry = entry or source.ensure(pinned)
+    state = "fetched" if changed else "reused"
+    return Outcome(
+        changed,
+        f"{what} {state}: {entry.path}",
+        {"path": str(entry.path / "tree"), "id": f"{what}", "sha256": pinned.sha256, "digest": entry.digest},
+    )

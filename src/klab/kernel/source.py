@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pinned kernel sources, unpacked once and verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from klab import digest as digests
+from klab import mirror, namespace, run, store
+from klab.errors import KlabError
+from klab.kernel import root
+from klab.kernel.flavour import Source
+from klab.paths import log_dir
+from klab.progress import Progress, remember
+
+KIND = "sources"
+STEP = "kernel_source"
+
+
+def digest(source: Source) -> str:
+    """The digest of a source: what it is and what its file must hash to."""
+    return digests.of_data([source.provider, source.package, source.version, source.sha256])
+
+
+def find(source: Source) -> store.Entry | None:
+    """The unpacked source, or None."""
+    return store.find(KIND, digest(source))
+
+
+def verify(package: Path, source: Source) -> None:
+    """Compare a downloaded file with the pin. Raises KlabError when it differs."""
+    seen = digests.of_file(package)
+    if seen != source.sha256:
+        raise KlabError(
+            f"{package.name} has SHA-256 {seen}, not the pinned {source.sha256}",
+            step=f"{STEP}: verify",
+            mend="the archive serves another file under this version: find out why before you "
+            "change the pin in labs/_kernels/flavours.yml",
+        )
+
+
+def _download(tools: root.Toolroot, source: Source, folder: Path, log: Path) -> Path:
+    """Fetch the package through apt, which checks the archive's signature."""
+    # The root's own lists stay as they were: apt keeps its state in the draft folder.
+    inside = tools.with_binds({"/klab/get": folder})
+    (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
+    wanted = f"{source.package}={source.version}"
+    script = (
+        "set -e; cd /klab/get; apt='apt-get -q -o Dir::State::lists=/klab/get/lists -o Acquire::Retries=2"
+        " -o APT::Sandbox::User=root'; "
+        f"$apt update; $apt download {wanted} || "
+        f"{{ apt-cache -o Dir::State::lists=/klab/get/lists madison {source.package}; exit 9; }}"
+    )
+    try:
+        run.logged(inside.argv(["sh", "-c", script]), log=log, step=f"{STEP}: download", env=inside.env())
+    except KlabError as error:
+        if unreachable := mirror.unreachable(log, f"{STEP}: download"):
+            raise unreachable from None
+        raise KlabError(
+            f"the archive does not offer {wanted}:\n{run.tail(log)}",
+            step=f"{STEP}: download",
+            log=log,
+            mend="pin a version that is offered, with its SHA-256, in labs/_kernels/flavours.yml",
+        ) from error
+    return next(folder.glob(f"{source.package}_*.deb"))
+
+
+def ensure(source: Source) -> store.Entry:
+    """The source tree under `<entry>/tree`, fetched and unpacked unless cached."""
+    if entry := find(source):
+        return entry
+    tools = root.tools(root.ensure())
+    log = log_dir() / "kernel_source.log"
+    with store.drafting(KIND, digest(source)) as draft:
+        progress = Progress("kernel_source", source.version)
+        package = _download(tools, source, draft.path, log)
+        verify(package, source)
+        progress.advance("downloaded and verified; unpacking")
+        (draft.path / "tree").mkdir()
+        inside = tools.with_binds({"/klab/get": draft.path})
+        script = (
+            f"set -e; cd /klab/get; dpkg-deb --fsys-tarfile {package.name}"
+            f" | tar -xO ./usr/src/{source.package}.tar.xz"
+            " | tar -xJ --strip-components=1 --no-same-owner -C tree"
+        )
+        used = run.logged(
+            inside.argv(["bash", "-o", "pipefail", "-c", script]),
+            log=log,
+            step=f"{STEP}: unpack",
+            env=inside.env(),
+            append=True,
+        )
+        package.unlink()
+        namespace.remove(draft.path / "lists")
+        # The tree itself is too large to hash at each use; its Makefile stands for it.
+        (draft.path / "Makefile").write_bytes((draft.path / "tree/Makefile").read_bytes())
+        entry = draft.publish(
+            {
+                "source": {"package": source.package, "version": source.version, "sha256": source.sha256},
+                "rebuild": "klab source fetch",
+            },
+            ["Makefile"],
+        )
+    remember("kernel_source", source.version, used.wall_s, used.cpu_s)
+    return entry
