@@ -123,7 +123,7 @@ def logged(
             f"{Path(words[0]).name} ran out of disk space",
             step=step,
             log=log,
-            mend="free some space (klab cache list shows what klab holds) and start again: it goes on from here",
+            mend="free some space (see klab cache list) and start again: it goes on from here",
         )
     if code:
         raise KlabError(

@@ -77,29 +77,31 @@ def explain(tree: Any, name: str, value: str) -> list[str]:
         known = [key for key, sym in tree.syms.items() if sym.nodes]
         near = difflib.get_close_matches(name, known, n=2)
         return ["this tree has no such symbol" + (f"; near: {', '.join(near)}" if near else "")]
+    selecting = [kconfiglib.expr_str(expr) for expr in selectors(symbol)]
     if value == "n":
-        by = [kconfiglib.expr_str(expr) for expr in unselectable(symbol)]
-        return (
-            [f"selected by {', '.join(by)}"] if by else ["it defaults to on and cannot be switched off here"]
-        )
+        return [f"selected by {item}" for item in selecting] or ["is on by default and cannot be set here"]
+    return _reasons(symbol, value) or [
+        f"became {symbol.str_value}" + (f", selected by {', '.join(selecting)}" if selecting else "")
+    ]
+
+
+def _reasons(symbol: Any, value: str) -> list[str]:
+    """What keeps a symbol from a value, the most telling reason first."""
     enough = 2 if symbol.orig_type is kconfiglib.TRISTATE and value == "y" else 1
-    reasons = unmet(symbol.direct_dep, enough)
-    if reasons:
+    if reasons := unmet(symbol.direct_dep, enough):
         return ["needs " + reason for reason in reasons[:SHOWN]]
     if not any(node.prompt for node in symbol.nodes):
         return ["has no prompt: it is set only when another symbol selects it"]
     if symbol.choice:
         chosen = symbol.choice.selection
         return [f"is one of a choice in which {chosen.name if chosen else 'none'} is set"]
-    if symbol.type is kconfiglib.BOOL and value == "m":
+    if symbol.orig_type is kconfiglib.BOOL and value == "m":
         return ["is a bool: it can be y, not m"]
     hidden = [reason for node in symbol.nodes if node.prompt for reason in unmet(node.prompt[1], enough)]
-    if hidden:
-        return ["is offered only if " + reason for reason in hidden[:SHOWN]]
-    return [f"became {symbol.str_value}" + (", selected by another symbol" if unselectable(symbol) else "")]
+    return ["is offered only if " + reason for reason in hidden[:SHOWN]]
 
 
-def unselectable(symbol: Any) -> list[Any]:
+def selectors(symbol: Any) -> list[Any]:
     """The selects that hold a symbol up."""
     if symbol.rev_dep is symbol.kconfig.n:
         return []
