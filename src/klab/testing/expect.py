@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Failures in one form: what was observed, what was expected, where to look."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import pytest
+
+SHOWN = 2000  # characters of an observation that a message shows
+
+
+def _text(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = text if len(text) <= SHOWN else f"… {text[-SHOWN:]}"
+    return text.rstrip().replace("\n", "\n             ") or "(nothing)"
+
+
+def fail(what: str, *, observed: Any, expected: Any, look: str) -> NoReturn:
+    """Fail the test with one message in klab's form."""
+    __tracebackhide__ = True
+    pytest.fail(
+        f"{what}\n  observed:  {_text(observed)}\n  expected:  {_text(expected)}\n  look at:   {_text(look)}",
+        pytrace=False,
+    )
+
+
+def equal(observed: Any, expected: Any, what: str, *, look: str) -> None:
+    """Fail unless `observed` equals `expected`."""
+    __tracebackhide__ = True
+    if observed != expected:
+        fail(what, observed=observed, expected=expected, look=look)
+
+
+def holds(fine: bool, what: str, *, observed: Any, expected: str, look: str) -> None:
+    """Fail unless `fine`; `expected` says in words what would have been."""
+    __tracebackhide__ = True
+    if not fine:
+        fail(what, observed=observed, expected=expected, look=look)

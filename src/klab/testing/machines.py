@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lab machines as tests see them. No other module of klab imports testinfra."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+from klab import store
+from klab.errors import KlabError
+from klab.paths import repo_dir, state_dir
+from klab.testing import expect
+
+GROUP = "lab_machines"
+STEP = "proof: reach the machine"
+CONNECT_S = 10  # a machine that runs shows its ssh banner long before
+# A guest that froze keeps its connections open: ask it now and then.
+ALIVE = "-o ServerAliveInterval=10 -o ServerAliveCountMax=6 -o BatchMode=yes"
+
+
+def names(inventory: str) -> list[str]:
+    """The hosts of group lab_machines, in the inventory's order.
+
+    Raises KlabError when ansible-inventory cannot read it or the group is empty.
+    """
+    argv = [
+        str(Path(sys.executable).with_name("ansible-inventory")),
+        "-i",
+        inventory,
+        "--list",
+        "--limit",
+        GROUP,
+    ]
+    try:
+        done = subprocess.run(argv, cwd=repo_dir(), capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise KlabError(f"cannot run {argv[0]}: {error.strerror}", step=STEP, mend="make .venv") from None
+    hosts = json.loads(done.stdout).get(GROUP, {}).get("hosts", []) if done.returncode == 0 else []
+    if not hosts:
+        raise KlabError(
+            f"the inventory {inventory} has no host in the group {GROUP}: {done.stderr.strip()[-500:]}",
+            step=STEP,
+            mend="name an inventory with --klab-inventory or a machine with --klab-machine",
+        )
+    return list(hosts)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A lab machine that answers: its testinfra host and its folder on the hypervisor."""
+
+    name: str
+    folder: Path
+    host: Host
+
+    @property
+    def console(self) -> Path:
+        """The file that the serial console is kept in."""
+        return self.folder / "console.log"
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What machine.json says: the kernel and the image that the machine was made from."""
+        return description(self.name)
+
+    def run(self, command: str, *words: str, root: bool = False, deadline_s: int = 60) -> CommandResult:
+        """Run a shell command line there; `%s` in it are `words`, quoted.
+
+        root: through sudo. deadline_s: seconds, kept on the machine; exit status 124 tells
+        that it passed.
+        """
+        whole = command % tuple(shlex.quote(word) for word in words) if words else command
+        sudo = "sudo -n " if root else ""
+        return self.host.run(f"{sudo}timeout -k 5 {deadline_s} sh -c {shlex.quote(whole)}")
+
+    def output(self, command: str, *words: str, root: bool = False, deadline_s: int = 60) -> str:
+        """The command's stdout; the test fails when its exit status is not 0."""
+        __tracebackhide__ = True
+        done = self.run(command, *words, root=root, deadline_s=deadline_s)
+        late = f" (its deadline of {deadline_s} s passed)" if done.rc in {124, 137} else ""
+        expect.holds(
+            done.rc == 0,
+            f"{self.name}: a command failed: {command}",
+            observed=f"exit status {done.rc}{late}\n{done.stdout[-1000:]}{done.stderr[-1000:]}",
+            expected="exit status 0",
+            look=f"ssh -F {self.folder}/ssh_config {self.name}",
+        )
+        return str(done.stdout)
+
+    def ask(self, script: Path, *words: str, root: bool = True, deadline_s: int = 60) -> Any:
+        """Run a Python script of ours there in one round trip; what it prints is JSON."""
+        __tracebackhide__ = True
+        command = "python3 -c %s" + " %s" * len(words)
+        said = self.output(command, script.read_text(), *words, root=root, deadline_s=deadline_s)
+        return json.loads(said)
+
+    def send(self, folder: Path, to: str) -> None:
+        """Copy the files of a small folder to the folder `to` there, in one round trip."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:xz") as tar:
+            tar.add(folder, arcname=".")
+        text = base64.b64encode(packed.getvalue()).decode()
+        self.output("mkdir -p %s && echo %s | base64 -d | tar -xJ -C %s", to, text, to)
+
+
+def machine_folder(name: str) -> Path:
+    """The state folder of a machine of this deployment."""
+    return state_dir() / "machines" / name
+
+
+def description(name: str) -> dict[str, Any]:
+    """machine.json of a machine; empty when there is none."""
+    try:
+        return dict(json.loads((machine_folder(name) / "machine.json").read_text()))
+    except OSError:
+        return {}
+
+
+def reach(name: str) -> Machine:
+    """The machine `name`, after it answered over ssh once.
+
+    Raises KlabError when it does not exist or does not answer within CONNECT_S seconds.
+    """
+    folder = machine_folder(name)
+    config = folder / "ssh_config"
+    if not config.is_file():
+        raise KlabError(
+            f"there is no machine '{name}': {config} is missing",
+            step=STEP,
+            machine=name,
+            mend="make lab",
+        )
+    spec = f"ssh://{name}?ssh_config={config}&timeout={CONNECT_S}&controlpersist=0"
+    host = testinfra.get_host(spec, ssh_extra_args=ALIVE)
+    try:
+        answer = host.run("echo klab")
+    except RuntimeError as error:
+        said = str(getattr(error.args[0], "stderr", error)).strip()
+        raise KlabError(
+            f"{name} does not answer over ssh: {said or 'no reason given'}",
+            step=STEP,
+            machine=name,
+            log=folder / "console.log",
+            mend=f"klab vm status --name {name}; `make lab` starts it",
+        ) from None
+    if answer.stdout.strip() != "klab":
+        raise KlabError(
+            f"{name} answers over ssh, but runs no shell: {answer.stdout!r} {answer.stderr!r}",
+            step=STEP,
+            machine=name,
+            log=folder / "console.log",
+            mend=f"log in by hand: ssh -F {config} {name}",
+        )
+    return Machine(name, folder, host)
+
+
+def kernel_of(name: str) -> store.Entry:
+    """The cached kernel that the machine was made from, by its digest in machine.json.
+
+    Raises KlabError when the folder names no kernel or the cache no longer holds it.
+    """
+    digest = str(description(name).get("kernel", {}).get("digest", ""))
+    entry = store.find("kernels", digest) if digest else None
+    if entry is None:
+        raise KlabError(
+            f"the kernel {digest or '(none)'} that {name} was made from is not in the cache",
+            step="proof: find the artefact",
+            machine=name,
+            log=machine_folder(name) / "machine.json",
+            mend="make lab",
+        )
+    return entry
+
+
+def junit_properties(name: str) -> list[tuple[str, str]]:
+    """What a JUnit report says about the machine of a test."""
+    made_from = description(name)
+    properties = [("machine", name), ("hypervisor", os.uname().nodename)]
+    for part in ("kernel", "image"):
+        if digest := made_from.get(part, {}).get("digest"):
+            properties.append((part, str(digest)))
+    return properties
