@@ -46,7 +46,7 @@ def right_python() -> None:
         return
     for name in OTHERS:
         if path := shutil.which(name):
-            os.execv(path, [path, *sys.argv])  # noqa: S606 (no shell wanted)
+            os.execv(path, [path, *sys.argv])  # noqa: S606 - no shell is wanted
     have = ".".join(map(str, sys.version_info[:3]))
     need = ".".join(map(str, wanted))
     raise Stop(
