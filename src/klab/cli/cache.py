@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""klab cache: what the cache holds, whether it is whole, and making room."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from klab import digest as digests
+from klab import namespace, store
+from klab.cli.verb import Outcome, check_option, verb
+from klab.paths import cache_dir
+
+KINDS = ("roots", "sources", "kernels", "rootfs", "images")
+
+
+@click.group()
+def command() -> None:
+    """The content-addressed cache; all of it can be made again."""
+
+
+def _megabytes(path: Path) -> int:
+    said = subprocess.run(
+        namespace.wrap(["du", "-sm", path]), capture_output=True, text=True, check=False
+    ).stdout
+    return int(said.split()[0]) if said else 0
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [
+        {
+            "kind": entry.kind,
+            "digest": entry.digest,
+            "megabytes": _megabytes(entry.path),
+            "made": (entry.path / store.MANIFEST).stat().st_mtime,
+            "path": str(entry.path),
+        }
+        for kind in KINDS
+        for entry in store.entries(kind)
+    ]
+
+
+@verb(command, "list")
+def list_all() -> Outcome:
+    """List the entries, with their size and age.
+
+    Example: klab cache list
+    """
+    rows = _rows()
+    lines = [
+        f"{row['kind']:<8} {digests.short(row['digest'])} {row['megabytes']:>6} MB  "
+        f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(row['made']))}"
+        for row in rows
+    ]
+    return Outcome(False, "\n".join(lines) or f"nothing in {cache_dir()}", {"entries": rows})
+
+
+@verb(command, "verify")
+def verify() -> Outcome:
+    """Hash every file of every entry anew; exit status 1 when one is damaged.
+
+    Example: klab cache verify
+    """
+    damaged = [
+        f"{entry.path / name}"
+        for kind in KINDS
+        for entry in store.entries(kind)
+        for name, stamp in entry.manifest["files"].items()
+        if digests.of_file(entry.path / name) != stamp["sha256"]
+    ]
+    message = "\n".join(f"damaged: {name}" for name in damaged) or "every file is as it was stored"
+    return Outcome(False, message, {"damaged": damaged}, code=1 if damaged else 0)
+
+
+@verb(command, "prune")
+@click.option("--keep", default=1, show_default=True, help="Entries of each kind that stay, newest first.")
+@check_option
+def prune(keep: int, check: bool) -> Outcome:
+    """Remove old entries, and say which; machines' disks keep their images.
+
+    Example: klab cache prune --keep 2 --check
+    """
+    from klab.machine import state  # noqa: PLC0415 (loaded only where it is needed)
+
+    used = state.images_in_use()
+    gone = [
+        entry
+        for kind in KINDS
+        for entry in store.entries(kind)[max(keep, 0) :]
+        if entry.digest not in used
+    ]
+    for entry in gone:
+        if not check:
+            namespace.remove(entry.path)
+    done = "would be removed" if check else "removed"
+    lines = [f"{done}: {entry.kind} {digests.short(entry.digest)}" for entry in gone]
+    return Outcome(bool(gone), "\n".join(lines) or "nothing to remove", {"removed": [e.digest for e in gone]})
