@@ -56,7 +56,7 @@ def main() -> None:
     """Build both and print the comparison."""
     name = sys.argv[1] if len(sys.argv) > 1 else "lab"
     flavour = flavours.load(name)
-    tools = root.tools(root.ensure())
+    tools = root.ready()
     tree = source.ensure(flavour.source).path / "tree"
     with TemporaryDirectory(prefix="klab-bench-") as folder:
         out = Path(folder)

@@ -52,7 +52,7 @@ def prove(flavour: str) -> Outcome:
     Example: klab kernel prove --flavour lab
     """
     wanted = flavours.load(flavour)
-    tools = root.tools(root.ensure())
+    tools = root.ready()
     tree = source.ensure(wanted.source).path / "tree"
     with TemporaryDirectory(prefix="klab-prove-") as folder:
         log = log_dir() / f"kernel_prove-{flavour}.log"

@@ -29,5 +29,5 @@ def build(check: bool) -> Outcome:
     return Outcome(
         changed,
         f"build root {'made' if changed else 'reused'}: {entry.path}",
-        {"path": str(entry.path / "tree"), "digest": entry.digest, "tools": dict(root.tools(entry).versions)},
+        {"path": str(entry.path / "tree"), "digest": entry.digest, "tools": dict(root.ready().versions)},
     )

@@ -26,13 +26,12 @@ def fetch(flavour: str, check: bool) -> Outcome:
     pinned = flavours.load(flavour).source
     entry = source.find(pinned)
     changed = entry is None
-    what = f"{pinned.package} {pinned.version}"
     if check and not entry:
-        return Outcome(True, f"{what} would be fetched")
+        return Outcome(True, f"{pinned.id} would be fetched")
     entry = entry or source.ensure(pinned)
     state = "fetched" if changed else "reused"
     return Outcome(
         changed,
-        f"{what} {state}: {entry.path}",
-        {"path": str(entry.path / "tree"), "id": f"{what}", "sha256": pinned.sha256, "digest": entry.digest},
+        f"{pinned.id} {state}: {entry.path}",
+        {"path": str(entry.path / "tree"), "id": pinned.id, "sha256": pinned.sha256, "digest": entry.digest},
     )

@@ -52,10 +52,8 @@ def find(name: str) -> store.Entry | None:
     Raises KlabError for an unknown flavour.
     """
     flavours.load(name)
-    entry = root.find()
-    if entry is None:
-        return None
-    return store.find(KIND, plan(name, dict(root.tools(entry).versions)).digest)
+    tools = root.current()
+    return store.find(KIND, plan(name, dict(tools.versions)).digest) if tools else None
 
 
 def get(name: str) -> store.Entry:

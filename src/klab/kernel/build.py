@@ -58,7 +58,7 @@ def environment(plan: artefact.Plan, epoch: int) -> dict[str, str]:
         "KBUILD_BUILD_TIMESTAMP": stamp,
         "KBUILD_BUILD_USER": "klab",
         "KBUILD_BUILD_VERSION": short,
-        "KDEB_CHANGELOG_DIST": plan.flavour.source.suite,
+        "KDEB_CHANGELOG_DIST": "klab",
         "KDEB_COMPRESS": "zstd",
         "KDEB_PKGVERSION": f"{version}-{short}",
         "SOURCE_DATE_EPOCH": str(epoch),
@@ -160,11 +160,10 @@ def manifest(
     plan: artefact.Plan, requests: Mapping[str, Request], cost: Cost, release: str
 ) -> dict[str, object]:
     """What the artefact is made of, how it was proved and what it cost."""
-    pinned = plan.flavour.source
     return {
         "flavour": plan.flavour.name,
         "release": release,
-        "source": {"package": pinned.package, "version": pinned.version, "sha256": pinned.sha256},
+        "source": {"id": plan.flavour.source.id, "sha256": plan.flavour.source.sha256},
         "symbols": {
             r.name: {"value": r.value, "fragment": r.fragment, "reason": r.reason} for r in requests.values()
         },
@@ -181,7 +180,7 @@ def ensure(name: str) -> tuple[store.Entry, bool]:
     """The artefact of a flavour and whether it was built just now."""
     if entry := artefact.find(name):
         return entry, False
-    tools = root.tools(root.ensure())
+    tools = root.ready()
     plan = artefact.plan(name, dict(tools.versions))
     tree = source.ensure(plan.flavour.source).path / "tree"
     with store.drafting(artefact.KIND, plan.digest, keep=True) as draft:

@@ -22,14 +22,23 @@ STEP = "kernel_build: read flavours"
 
 @dataclass(frozen=True)
 class Source:
-    """A pinned source: provider, package, suite, version and the file's SHA-256."""
+    """A pinned source: where it comes from, its version and its file's SHA-256.
+
+    Provider `debian` takes `package` from `suite`; `tarball` takes `url`, a path or a URL.
+    """
 
     name: str
     provider: str
-    package: str
-    suite: str
     version: str
     sha256: str
+    package: str = ""
+    suite: str = ""
+    url: str = ""
+
+    @property
+    def id(self) -> str:
+        """What it is, for people: `linux-source-6.12 6.12.117-1`."""
+        return f"{self.package or Path(self.url).name} {self.version}"
 
 
 @dataclass(frozen=True)

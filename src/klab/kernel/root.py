@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,25 @@ def ensure() -> store.Entry:
     return entry
 
 
-def tools(entry: store.Entry) -> Toolroot:
-    """The root's tools, with the versions that count for a kernel's digest."""
+def on_host() -> bool:
+    """Whether this host's own tools are used (KLAB_BUILD_ROOT=host): only for tests
+    with a fake kernel tree, never for a kernel."""
+    return os.environ.get("KLAB_BUILD_ROOT") == "host"
+
+
+def _tools(entry: store.Entry) -> Toolroot:
     versions = entry.manifest["versions"]
     return Toolroot(entry.path / "tree", {name: versions[name] for name in DECISIVE if name in versions})
+
+
+def current() -> Toolroot | None:
+    """The tools of the build root that is there, or None when it must be made."""
+    if on_host():
+        return Toolroot(None, {"host": "tests"})
+    entry = find()
+    return _tools(entry) if entry else None
+
+
+def ready() -> Toolroot:
+    """The tools of the build root, which is made first unless it is there."""
+    return current() or _tools(ensure())

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+import urllib.request
 from pathlib import Path
 
 from klab import digest as digests
@@ -15,11 +17,12 @@ from klab.progress import Progress, remember
 
 KIND = "sources"
 STEP = "kernel_source"
+GET = "/klab/get"
 
 
 def digest(source: Source) -> str:
     """The digest of a source: what it is and what its file must hash to."""
-    return digests.of_data([source.provider, source.package, source.version, source.sha256])
+    return digests.of_data([source.provider, source.id, source.sha256])
 
 
 def find(source: Source) -> store.Entry | None:
@@ -39,10 +42,9 @@ def verify(package: Path, source: Source) -> None:
         )
 
 
-def _download(tools: root.Toolroot, source: Source, folder: Path, log: Path) -> Path:
+def _from_debian(tools: root.Toolroot, source: Source, folder: Path, log: Path) -> Path:
     """Fetch the package through apt, which checks the archive's signature."""
     # The root's own lists stay as they were: apt keeps its state in the draft folder.
-    inside = tools.with_binds({"/klab/get": folder})
     (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
     wanted = f"{source.package}={source.version}"
     script = (
@@ -52,7 +54,7 @@ def _download(tools: root.Toolroot, source: Source, folder: Path, log: Path) -> 
         f"{{ apt-cache -o Dir::State::lists=/klab/get/lists madison {source.package}; exit 9; }}"
     )
     try:
-        run.logged(inside.argv(["sh", "-c", script]), log=log, step=f"{STEP}: download", env=inside.env())
+        run.logged(tools.argv(["sh", "-c", script]), log=log, step=f"{STEP}: download", env=tools.env())
     except KlabError as error:
         if unreachable := mirror.unreachable(log, f"{STEP}: download"):
             raise unreachable from None
@@ -62,44 +64,57 @@ def _download(tools: root.Toolroot, source: Source, folder: Path, log: Path) -> 
             log=log,
             mend="pin a version that is offered, with its SHA-256, in labs/_kernels/flavours.yml",
         ) from error
+    namespace.remove(folder / "lists")
     return next(folder.glob(f"{source.package}_*.deb"))
+
+
+def _from_url(source: Source, folder: Path) -> Path:
+    """Copy or download a tarball."""
+    url = source.url if "://" in source.url else Path(source.url).absolute().as_uri()
+    target = folder / Path(source.url).name
+    try:
+        with urllib.request.urlopen(url, timeout=60) as stream, target.open("wb") as out:  # noqa: S310 (any URL is fine: the file is verified)
+            shutil.copyfileobj(stream, out)
+    except OSError as error:
+        raise KlabError(
+            f"cannot get {source.url}: {error}",
+            step=f"{STEP}: download",
+            mend="check the network, or the url of the source in labs/_kernels/flavours.yml",
+        ) from None
+    return target
 
 
 def ensure(source: Source) -> store.Entry:
     """The source tree under `<entry>/tree`, fetched and unpacked unless cached."""
     if entry := find(source):
         return entry
-    tools = root.tools(root.ensure())
+    ready = root.ready()
     log = log_dir() / "kernel_source.log"
     with store.drafting(KIND, digest(source)) as draft:
+        tools = ready.with_binds({GET: draft.path})
         progress = Progress("kernel_source", source.version)
-        package = _download(tools, source, draft.path, log)
+        debian = source.provider == "debian"
+        package = _from_debian(tools, source, draft.path, log) if debian else _from_url(source, draft.path)
         verify(package, source)
         progress.advance("downloaded and verified; unpacking")
         (draft.path / "tree").mkdir()
-        inside = tools.with_binds({"/klab/get": draft.path})
-        script = (
-            f"set -e; cd /klab/get; dpkg-deb --fsys-tarfile {package.name}"
-            f" | tar -xO ./usr/src/{source.package}.tar.xz"
-            " | tar -xJ --strip-components=1 --no-same-owner -C tree"
-        )
+        unpack = f"tar -x --strip-components=1 --no-same-owner -C tree -f {package.name}"
+        if debian:
+            unpack = (
+                f"dpkg-deb --fsys-tarfile {package.name} | tar -xO ./usr/src/{source.package}.tar.xz"
+                " | tar -xJ --strip-components=1 --no-same-owner -C tree"
+            )
         used = run.logged(
-            inside.argv(["bash", "-o", "pipefail", "-c", script]),
+            tools.argv(["bash", "-o", "pipefail", "-c", f"cd {tools.inside(GET)} && {unpack}"]),
             log=log,
             step=f"{STEP}: unpack",
-            env=inside.env(),
-            append=True,
+            env=tools.env(),
+            append=debian,
         )
         package.unlink()
-        namespace.remove(draft.path / "lists")
         # The tree itself is too large to hash at each use; its Makefile stands for it.
-        (draft.path / "Makefile").write_bytes((draft.path / "tree/Makefile").read_bytes())
-        entry = draft.publish(
-            {
-                "source": {"package": source.package, "version": source.version, "sha256": source.sha256},
-                "rebuild": "klab source fetch",
-            },
-            ["Makefile"],
-        )
+        shutil.copy2(draft.path / "tree/Makefile", draft.path / "Makefile")
+        facts = {"id": source.id, "sha256": source.sha256}
+        entry = draft.publish({"source": facts, "rebuild": "klab source fetch"}, ["Makefile"])
     remember("kernel_source", source.version, used.wall_s, used.cpu_s)
     return entry
