@@ -10,6 +10,7 @@ ARGS ?=
 JUNIT ?=
 
 BIN := .venv/bin
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 junit = $(if $(JUNIT),--junit-xml=$(JUNIT)/$(1).xml)
 
@@ -34,13 +35,13 @@ reset: bootstrap ## back to the state of the machine right after its first boot
 verify: bootstrap ## prove that the running machine is what it should be
 	$(BIN)/pytest tests/machine $(call junit,machine)
 
-test: lint unit lab verify molecule ## everything that must be green on a change
+test: lint unit lab molecule verify ## everything that must be green on a change
 
 lint: bootstrap ## the linters and house rules
-	$(BIN)/pytest tests -k test_lint $(call junit,lint)
+	$(BIN)/pytest tests/test_lint.py tests/test_habits*.py $(call junit,lint)
 
 unit: bootstrap ## the unit tests
-	$(BIN)/pytest tests --ignore=tests/machine --deselect tests/test_lint.py $(call junit,unit)
+	$(BIN)/pytest tests/unit $(call junit,unit)
 
 molecule: bootstrap ## the molecule scenarios
 	$(BIN)/molecule test --all
