@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Runs each line of standard input as a shell command, four at a time, and prints
+# those that fail, with what they said. xargs ends with 123 when there is one.
+export LC_ALL=C.UTF-8
+exec xargs --delimiter='\n' --max-procs=4 --replace sh -c '
+    said=$(timeout 120 sh -c "$1" 2>&1 </dev/null) || { code=$?; echo "$1: exit status $code: $said"; exit 1; }
+' sh {}
