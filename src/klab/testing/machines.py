@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from testinfra.host import Host
 
 from klab import store
 from klab.errors import KlabError
-from klab.paths import repo_dir, state_dir
+from klab.machine import model
+from klab.paths import repo_dir
 from klab.testing import expect
 
 GROUP = "lab_machines"
@@ -60,21 +60,15 @@ def names(inventory: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Machine:
-    """A lab machine that answers: its testinfra host and its folder on the hypervisor."""
+    """A lab machine that answers: its record on the hypervisor and its testinfra host."""
 
-    name: str
-    folder: Path
+    record: model.Machine
     host: Host
 
     @property
-    def console(self) -> Path:
-        """The file that the serial console is kept in."""
-        return self.folder / "console.log"
-
-    @property
-    def made_from(self) -> dict[str, Any]:
-        """What machine.json says: the kernel and the image that the machine was made from."""
-        return description(self.name)
+    def name(self) -> str:
+        """The machine's name in the inventory."""
+        return self.record.name
 
     def run(self, command: str, *words: str, root: bool = False, deadline_s: int = 60) -> CommandResult:
         """Run a shell command line there; `%s` in it are `words`, quoted.
@@ -96,7 +90,7 @@ class Machine:
             f"{self.name}: a command failed: {command}",
             observed=f"exit status {done.rc}{late}\n{done.stdout[-1000:]}{done.stderr[-1000:]}",
             expected="exit status 0",
-            look=f"ssh -F {self.folder}/ssh_config {self.name}",
+            look=f"ssh -F {self.record.ssh_config} {self.name}",
         )
         return str(done.stdout)
 
@@ -116,34 +110,13 @@ class Machine:
         self.output("mkdir -p %s && echo %s | base64 -d | tar -xJ -C %s", to, text, to)
 
 
-def machine_folder(name: str) -> Path:
-    """The state folder of a machine of this deployment."""
-    return state_dir() / "machines" / name
-
-
-def description(name: str) -> dict[str, Any]:
-    """machine.json of a machine; empty when there is none."""
-    try:
-        return dict(json.loads((machine_folder(name) / "machine.json").read_text()))
-    except OSError:
-        return {}
-
-
 def reach(name: str) -> Machine:
     """The machine `name`, after it answered over ssh once.
 
     Raises KlabError when it does not exist or does not answer within CONNECT_S seconds.
     """
-    folder = machine_folder(name)
-    config = folder / "ssh_config"
-    if not config.is_file():
-        raise KlabError(
-            f"there is no machine '{name}': {config} is missing",
-            step=STEP,
-            machine=name,
-            mend="make lab",
-        )
-    spec = f"ssh://{name}?ssh_config={config}&timeout={CONNECT_S}&controlpersist=0"
+    record = model.get(name)
+    spec = f"ssh://{name}?ssh_config={record.ssh_config}&timeout={CONNECT_S}&controlpersist=0"
     host = testinfra.get_host(spec, ssh_extra_args=ALIVE)
     try:
         answer = host.run("echo klab")
@@ -153,33 +126,34 @@ def reach(name: str) -> Machine:
             f"{name} does not answer over ssh: {said or 'no reason given'}",
             step=STEP,
             machine=name,
-            log=folder / "console.log",
-            mend=f"klab vm status --name {name}; `make lab` starts it",
+            log=record.console,
+            mend=f"klab vm status {name}; `make lab` starts it",
         ) from None
     if answer.stdout.strip() != "klab":
         raise KlabError(
             f"{name} answers over ssh, but runs no shell: {answer.stdout!r} {answer.stderr!r}",
             step=STEP,
             machine=name,
-            log=folder / "console.log",
-            mend=f"log in by hand: ssh -F {config} {name}",
+            log=record.console,
+            mend=f"log in by hand: ssh -F {record.ssh_config} {name}",
         )
-    return Machine(name, folder, host)
+    return Machine(record, host)
 
 
 def kernel_of(name: str) -> store.Entry:
     """The cached kernel that the machine was made from, by its digest in machine.json.
 
-    Raises KlabError when the folder names no kernel or the cache no longer holds it.
+    Raises KlabError when the machine names no kernel or the cache no longer holds it.
     """
-    digest = str(description(name).get("kernel", {}).get("digest", ""))
+    record = model.get(name)
+    digest = record.kernel.get("digest", "")
     entry = store.find("kernels", digest) if digest else None
     if entry is None:
         raise KlabError(
             f"the kernel {digest or '(none)'} that {name} was made from is not in the cache",
             step="proof: find the artefact",
             machine=name,
-            log=machine_folder(name) / "machine.json",
+            log=record.file("machine.json"),
             mend="make lab",
         )
     return entry
@@ -187,9 +161,7 @@ def kernel_of(name: str) -> store.Entry:
 
 def junit_properties(name: str) -> list[tuple[str, str]]:
     """What a JUnit report says about the machine of a test."""
-    made_from = description(name)
-    properties = [("machine", name), ("hypervisor", os.uname().nodename)]
-    for part in ("kernel", "image"):
-        if digest := made_from.get(part, {}).get("digest"):
-            properties.append((part, str(digest)))
-    return properties
+    record = model.find(name)
+    made_from = {"kernel": record.kernel, "image": record.image} if record else {}
+    digests = [(part, facts["digest"]) for part, facts in made_from.items() if "digest" in facts]
+    return [("machine", name), *digests]
