@@ -25,23 +25,24 @@ from klab.kernel.build import jobs
 from klab.paths import log_dir
 
 REFERENCE = (
-    "make -s -C /klab/src O=/klab/out x86_64_defconfig kvm_guest.config;"
-    " /klab/src/scripts/config --file /klab/out/.config -e BPF_SYSCALL -d DEBUG_INFO_NONE"
+    "mkdir -p /klab/work/out; make -s -C /klab/src O=/klab/work/out x86_64_defconfig kvm_guest.config;"
+    " /klab/src/scripts/config --file /klab/work/out/.config -e BPF_SYSCALL -d DEBUG_INFO_NONE"
     " -e DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT -e DEBUG_INFO_BTF;"
-    " make -s -C /klab/src O=/klab/out olddefconfig; grep -q ^CONFIG_DEBUG_INFO_BTF=y /klab/out/.config"
+    " make -s -C /klab/src O=/klab/work/out olddefconfig;"
+    " grep -q ^CONFIG_DEBUG_INFO_BTF=y /klab/work/out/.config"
 )
 
 
 def compile_in(tools: root.Toolroot, tree: Path, out: Path, name: str, prepare: str) -> dict[str, float]:
     """Compile what stands in `out`; returns CPU and wall seconds and compilations."""
-    bound = tools.with_binds({resolve.SRC: tree, resolve.OUT: out})
+    bound = tools.with_binds({resolve.SRC: tree, resolve.WORK: out})
     seen = 0
 
     def count(line: str) -> None:
         nonlocal seen
         seen += line.lstrip().startswith(("CC ", "AS "))
 
-    script = f"set -e; {prepare} make -C /klab/src O=/klab/out -j{jobs()} bzImage modules"
+    script = f"set -e; {prepare} make -C /klab/src O=/klab/work/out -j{jobs()} bzImage modules"
     used = run.logged(
         bound.argv(["sh", "-c", script]),
         log=log_dir() / f"bench-kernel_cost-{name}.log",

@@ -52,6 +52,8 @@ def remove(path: Path) -> None:
 
     Raises KlabError when something is left (a mount, a file that is in use).
     """
+    if path.is_symlink() or path.is_file():
+        path.unlink()
     if not path.exists():
         return
     if is_root():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -15,6 +16,9 @@ from threading import Timer
 
 from klab.errors import KlabError
 
+# Should we be killed outright, the kernel ends what we started (and with it, in a
+# PID namespace, all its children).
+TIED = ("setpriv", "--pdeathsig", "KILL", "--")
 TAIL = 12  # lines of a log that an error shows
 
 
@@ -75,24 +79,23 @@ def logged(
         extra = "".join(f"{k}={shlex.quote(v)} " for k, v in sorted((env or {}).items()))
         out.write(f"# to repeat: {where}{extra}{shlex.join(words)}\n")
         out.flush()
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                cwd=cwd,
-                env={**os.environ, **(env or {})},
-                start_new_session=True,
-            )
-        except OSError as error:
+        if not shutil.which(words[0]):
             raise KlabError(
-                f"cannot run {words[0]}: {error.strerror}",
+                f"cannot run {words[0]}: there is no such program",
                 step=step,
                 mend="klab doctor names what is missing",
-            ) from None
+            )
+        process = subprocess.Popen(
+            [*TIED, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
 
         def overrun() -> None:
             nonlocal late

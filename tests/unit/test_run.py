@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import shlex
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from klab import run
 from klab.errors import KlabError
+
+
+def gone(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def wait_until(true: Callable[[], bool], patience_s: float = 10) -> None:
+    end = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)
 
 
 def test_the_log_begins_with_the_line_that_repeats_the_run(tmp_path: Path) -> None:
@@ -48,13 +62,20 @@ def test_the_deadline_ends_the_whole_process_group(tmp_path: Path) -> None:
             cwd=tmp_path,
             deadline_s=0.5,
         )
-    child = int((tmp_path / "child").read_text())
-    for _ in range(50):
-        state = Path(f"/proc/{child}/stat")
-        if not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
-            return
-        time.sleep(0.1)
-    pytest.fail(f"process {child} is still there")
+    wait_until(lambda: gone(int((tmp_path / "child").read_text())))
+
+
+def test_what_we_started_ends_with_us_even_when_we_are_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from klab import run\n"
+        "run.logged(['sh', '-c', 'echo $$ > child; exec sleep 60'], log=Path('a.log'), step='s')"
+    )
+    ours = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    child = tmp_path / "child"
+    wait_until(lambda: child.exists() and child.read_text().strip() != "")
+    ours.kill()
+    ours.wait()
+    wait_until(lambda: gone(int(child.read_text())))
 
 
 def test_lines_arrive_while_it_runs_and_cpu_time_is_counted(tmp_path: Path) -> None:

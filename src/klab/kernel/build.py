@@ -17,7 +17,7 @@ from klab import digest as digests
 from klab import namespace, run, store
 from klab.kernel import artefact, root, source
 from klab.kernel.fragment import Request
-from klab.kernel.resolve import OUT, SRC, resolve
+from klab.kernel.resolve import SRC, WORK, resolve
 from klab.paths import cache_dir, data_file, log_dir
 from klab.progress import Progress, remember
 
@@ -75,15 +75,14 @@ def compile_kernel(
     name = plan.flavour.name
     out = draft / "out"
     resumed = (out / "vmlinux.o").exists() or (out / "init").exists()
-    out.mkdir(parents=True, exist_ok=True)
     log = log_dir() / f"kernel_build-{name}.log"
-    requests = resolve(plan.flavour, tools, tree, out, log)
+    requests = resolve(plan.flavour, tools, tree, draft, log)
 
     (cache_dir() / "ccache").mkdir(parents=True, exist_ok=True)
     shims = data_file("shims")
-    bound = tools.with_binds({SRC: tree, OUT: out, CCACHE: cache_dir() / "ccache", SHIMS: shims})
+    bound = tools.with_binds({SRC: tree, WORK: draft, CCACHE: cache_dir() / "ccache", SHIMS: shims})
     env = bound.env(environment(plan, int((tree / "Makefile").stat().st_mtime)))
-    make = f"make -C {bound.inside(SRC)} O={bound.inside(OUT)} LOCALVERSION=-klab-{name} CC='ccache gcc'"
+    make = f"make -C {bound.inside(SRC)} O={bound.inside(WORK)}/out LOCALVERSION=-klab-{name} CC='ccache gcc'"
     progress = Progress("kernel_build", name, _expected(plan))
 
     def seen(line: str) -> None:
@@ -94,7 +93,7 @@ def compile_kernel(
     script = (
         f'set -e; export PATH={bound.inside(SHIMS)}:"$PATH"; '
         f"{make} -j{jobs()} bzImage modules; {make} -s -j{jobs()} bindeb-pkg; "
-        f"{make} -s kernelrelease > {bound.inside(OUT)}/klab-release"
+        f"{make} -s kernelrelease > {bound.inside(WORK)}/out/klab-release"
     )
     used = run.logged(
         bound.argv(["sh", "-c", script]),
@@ -186,10 +185,9 @@ def ensure(name: str) -> tuple[store.Entry, bool]:
     with store.drafting(artefact.KIND, plan.digest, keep=True) as draft:
         requests, cost, release = compile_kernel(plan, tools, tree, draft.path)
         files = collect(draft.path, tree, release)
-        namespace.remove(draft.path / "out")
         for stray in draft.path.iterdir():
             if stray.name not in files:
-                stray.unlink()
+                namespace.remove(stray)
         entry = draft.publish(manifest(plan, requests, cost, release), files)
     return entry, True
 

@@ -21,7 +21,8 @@ from klab.kernel.fragment import Request, combine
 from klab.kernel.root import Toolroot
 
 STEP = "kernel_build: resolve config"
-SRC, OUT, CONF = "/klab/src", "/klab/out", "/klab/conf"
+# Packages land beside the output folder, so what is bound is the folder around it.
+SRC, WORK = "/klab/src", "/klab/work"
 _LINE = re.compile(r"^CONFIG_(\w+)=(.*)$|^# CONFIG_(\w+) is not set$", re.MULTILINE)
 
 
@@ -44,9 +45,9 @@ def _reasons(tools: Toolroot, wanted: Mapping[str, Request], names: list[str]) -
     argv = tools.argv(
         [
             "python3",
-            f"{tools.inside(CONF)}/explain.py",
+            f"{tools.inside(WORK)}/conf/explain.py",
             tools.inside(SRC),
-            f"{tools.inside(OUT)}/.config",
+            f"{tools.inside(WORK)}/out/.config",
             *asked,
         ]
     )
@@ -79,33 +80,27 @@ def prove(tools: Toolroot, requests: Mapping[str, Request], config: Mapping[str,
     )
 
 
-def resolve(flavour: Flavour, tools: Toolroot, source: Path, out: Path, log: Path) -> dict[str, Request]:
-    """Write `out`/.config for a flavour and prove it; returns the proved requests.
+def resolve(flavour: Flavour, tools: Toolroot, source: Path, work: Path, log: Path) -> dict[str, Request]:
+    """Write `work`/out/.config for a flavour and prove it; returns the proved requests.
 
     The kernel's own merge_config.sh merges, its own Kconfig resolves. Raises
     KlabError before anything is compiled when a symbol was dropped.
     """
     requests = combine(flavour.fragments)
-    conf = out / "klab-conf"
+    conf = work / "conf"
     shutil.rmtree(conf, ignore_errors=True)
     conf.mkdir(parents=True)
+    (work / "out").mkdir(exist_ok=True)
     for path in (*flavour.fragments, Path(explain.__file__), Path(kconfiglib.__file__)):
         shutil.copy(path, conf)
-    bound = tools.with_binds({SRC: source, OUT: out, CONF: conf})
-    src, inside_out, inside_conf = (bound.inside(name) for name in (SRC, OUT, CONF))
-    parts = " ".join(f"{inside_conf}/{path.name}" for path in flavour.fragments)
+    bound = tools.with_binds({SRC: source, WORK: work})
+    src, inside = bound.inside(SRC), bound.inside(WORK)
+    parts = " ".join(f"{inside}/conf/{path.name}" for path in flavour.fragments)
     # merge_config.sh writes its temporary file where it stands: not into the source.
     script = (
-        f"set -e; cd {inside_out}; {src}/scripts/kconfig/merge_config.sh -m -O {inside_out} {parts};"
-        f" mv .config merged.config; make -s -C {src} O={inside_out}"
-        f" KCONFIG_ALLCONFIG={inside_out}/merged.config {flavour.base}"
+        f"set -e; cd {inside}/conf; {src}/scripts/kconfig/merge_config.sh -m -O {inside}/conf {parts};"
+        f" make -s -C {src} O={inside}/out KCONFIG_ALLCONFIG={inside}/conf/.config {flavour.base}"
     )
-    run.logged(
-        bound.argv(["sh", "-c", script]),
-        log=log,
-        step=STEP,
-        env=bound.env({"ARCH": "x86_64"}),
-        mend="read the log",
-    )
-    prove(bound, requests, read_config((out / ".config").read_text()), log)
+    run.logged(bound.argv(["sh", "-c", script]), log=log, step=STEP, env=bound.env({"ARCH": "x86_64"}))
+    prove(bound, requests, read_config((work / "out/.config").read_text()), log)
     return requests
