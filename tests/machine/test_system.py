@@ -119,7 +119,8 @@ def test_qemu_listens_on_the_loopback_only(machine: Machine) -> None:
 def test_no_solution_lies_on_the_machine(machine: Machine) -> None:
     said = machine.output(
         f"find {PLACES} -xdev"
-        " \\( -name solution.patch -o -name 'test_outcome*' -o -path '*/wrong/*.patch' \\) 2>/dev/null || true",
+        " \\( -name solution.patch -o -name 'test_outcome*' -o -path '*/wrong/*.patch' \\)"
+        " 2>/dev/null || true",
         root=True,
     )
     expect.equal(said, "", "solutions or graders lie on a student's machine", look="role lab; ~/labs")
