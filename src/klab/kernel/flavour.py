@@ -60,7 +60,8 @@ def kernels_dir() -> Path:
 
 
 @cache
-def _read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> dict[str, Any]:
+    """flavours.yml of a folder as checked data."""
     path = folder / "flavours.yml"
     schema = json.loads((repo_dir() / "labs/_schema/flavours.json").read_text())
     try:
@@ -77,12 +78,12 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def names() -> list[str]:
     """All flavours, in the order of the file."""
-    return list(_read(kernels_dir())["flavours"])
+    return list(read(kernels_dir())["flavours"])
 
 
 def load(name: str) -> Flavour:
     """The flavour `name`. Raises KlabError for an unknown flavour, source or fragment."""
-    data = _read(kernels_dir())
+    data = read(kernels_dir())
     if name not in data["flavours"]:
         near = difflib.get_close_matches(name, data["flavours"], n=1)
         hint = f"did you mean {near[0]}? " if near else ""
