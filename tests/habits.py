@@ -21,7 +21,7 @@ HOSTS = re.compile(
 )
 # Linters themselves report an exception that is no longer needed; what they cannot ask for is the reason.
 EXCEPTION = re.compile(r"#\s*(noqa|yamllint disable|shellcheck disable|pragma: no cover)(?P<rest>.*)")
-REASON = re.compile(r"[A-Z]+\d+\W+\w+ \w+|\b[a-z-]+ # \w+ \w+")
+REASON = re.compile(r"[A-Z]+\d+\W+\w+\W+\w+|\b[a-z-]+ # \w+\W+\w+")
 
 
 def files(repo: Path) -> list[Path]:

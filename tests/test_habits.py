@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The house rules hold in this checkout, and each rule can say no."""
 
+import configparser
 import os
 import re
 import subprocess
@@ -154,3 +155,20 @@ def test_every_make_verb_explains_itself():
     verbs = re.findall(r"^\.PHONY: (.*)$", (REPO / "Makefile").read_text(), re.M)
     for verb in " ".join(verbs).split():
         assert f"  make {verb} " in shown.stdout
+
+
+def test_molecule_configures_ansible_as_the_project_does():
+    """Molecule never reads the project's ansible.cfg, so its base file repeats it."""
+    project = configparser.ConfigParser(interpolation=None)
+    project.read(REPO / "ansible.cfg")
+    base = yaml.safe_load((REPO / ".config/molecule/config.yml").read_text())["ansible"]["cfg"]
+    place = "${MOLECULE_PROJECT_DIRECTORY}/"
+    for section in ("defaults", "ssh_connection"):
+        repeated = {key: str(value).replace(place, "") for key, value in base[section].items()}
+        wanted = {
+            key: value.replace("true", "True").replace("false", "False")
+            for key, value in project[section].items()
+        }
+        for chosen_by_molecule in ("inventory", "home"):
+            wanted.pop(chosen_by_molecule, None)
+        assert repeated == wanted
