@@ -47,7 +47,7 @@ def _machine_names(config: pytest.Config) -> list[str]:
     """The machines of this run; the inventory is read when the first test wants one."""
     if _names not in config.stash:
         # Imported late: pytest loads this plugin for unit tests too.
-        from klab.testing import machines  # noqa: PLC0415
+        from klab.testing import machines
 
         try:
             chosen = config.getoption("klab_machine") or machines.names(config.getoption("klab_inventory"))
@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         spec = getattr(item, "callspec", None)
         if spec and "machine" in spec.params:
-            from klab.testing import machines  # noqa: PLC0415
+            from klab.testing import machines
 
             item.user_properties += machines.junit_properties(spec.params["machine"])
 
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest) -> Machine:
     """A lab machine that answers over ssh."""
-    from klab.testing import machines  # noqa: PLC0415
+    from klab.testing import machines
 
     try:
         return machines.reach(request.param)
@@ -93,7 +93,7 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 @pytest.fixture(scope="session")
 def artefact(machine: Machine) -> store.Entry:
     """The kernel that the machine must run: its cache entry with the manifest."""
-    from klab.testing import machines  # noqa: PLC0415
+    from klab.testing import machines
 
     try:
         return machines.kernel_of(machine.name)
