@@ -13,6 +13,7 @@ import click
 from klab import digest as digests
 from klab import namespace, store
 from klab.cli.verb import Outcome, check_option, verb
+from klab.machine import model
 from klab.paths import cache_dir
 
 KINDS = ("roots", "sources", "kernels", "rootfs", "images")
@@ -80,18 +81,15 @@ def verify() -> Outcome:
 @click.option("--keep", default=1, show_default=True, help="Entries of each kind that stay, newest first.")
 @check_option
 def prune(keep: int, check: bool) -> Outcome:
-    """Remove old entries, and say which; machines' disks keep their images.
+    """Remove old entries, and say which; what a machine is made of stays.
 
     Example: klab cache prune --keep 2 --check
     """
-    from klab.machine import state  # noqa: PLC0415 (loaded only where it is needed)
-
-    used = state.images_in_use()
+    used = {
+        record.get("digest") for machine in model.everyone() for record in (machine.image, machine.kernel)
+    }
     gone = [
-        entry
-        for kind in KINDS
-        for entry in store.entries(kind)[max(keep, 0) :]
-        if entry.digest not in used
+        entry for kind in KINDS for entry in store.entries(kind)[max(keep, 0) :] if entry.digest not in used
     ]
     for entry in gone:
         if not check:
