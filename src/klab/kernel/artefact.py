@@ -31,7 +31,7 @@ def plan(name: str, versions: dict[str, str]) -> Plan:
     """The plan of flavour `name` with tools of these versions.
 
     Of the fragments only names and values count, in their order: a better comment
-    is no reason to compile.
+    is no reason to compile, and the command line is the machine's affair.
     """
     flavour = flavours.load(name)
     inputs = {
@@ -40,7 +40,6 @@ def plan(name: str, versions: dict[str, str]) -> Plan:
         "source": source.digest(flavour.source),
         "base": flavour.base,
         "symbols": [[request.name, request.value] for request in combine(flavour.fragments).values()],
-        "cmdline": list(flavour.cmdline),
         "toolchain": versions,
     }
     return Plan(flavour, inputs, digests.of_data(inputs))

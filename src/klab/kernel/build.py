@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 from klab import digest as digests
 from klab import namespace, run, store
 from klab.kernel import artefact, root, source
+from klab.kernel import flavour as flavours
 from klab.kernel.fragment import Request
 from klab.kernel.resolve import SRC, WORK, resolve
 from klab.paths import cache_dir, data_file, log_dir
@@ -166,7 +166,6 @@ def manifest(
         "symbols": {
             r.name: {"value": r.value, "fragment": r.fragment, "reason": r.reason} for r in requests.values()
         },
-        "cmdline": list(plan.flavour.cmdline),
         "inputs": {key: value for key, value in plan.inputs.items() if key != "symbols"},
         "cost": cost.__dict__,
         "wall_s": cost.wall_s,
@@ -194,11 +193,13 @@ def ensure(name: str) -> tuple[store.Entry, bool]:
 
 def describe(entry: store.Entry) -> dict[str, object]:
     """The fields of an artefact that roles and people ask for."""
-    body = {key: entry.manifest[key] for key in ("flavour", "release", "cmdline", "cost")}
+    body = {key: entry.manifest[key] for key in ("flavour", "release", "cost")}
+    cmdline = list(flavours.load(str(body["flavour"])).cmdline)
     packages = sorted(str(entry.file(name)) for name in entry.manifest["files"] if name.endswith(".deb"))
     return {
         "digest": entry.digest,
         "path": str(entry.path),
         "packages": packages,
-        **json.loads(json.dumps(body)),
+        "cmdline": cmdline,
+        **body,
     }
