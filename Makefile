@@ -15,7 +15,8 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 junit = $(if $(JUNIT),--junit-xml=$(JUNIT)/$(1).xml)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap doctor lab reset verify test lint unit molecule docs stop clean distclean
+.NOTPARALLEL:
+.PHONY: help bootstrap doctor lab login reset stop verify verify-all test lint unit molecule docs clean distclean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,10 +33,19 @@ lab: bootstrap ## from nothing to a lab machine on a custom kernel; what is ther
 reset: bootstrap ## back to the state of the machine right after its first boot
 	@$(BIN)/klab vm reset --name $(MACHINE)
 
-verify: bootstrap ## prove that the running machine is what it should be
-	$(BIN)/pytest tests/machine $(call junit,machine)
+login: bootstrap ## a shell on the machine
+	@$(BIN)/klab vm ssh $(MACHINE)
 
-test: lint unit lab molecule verify ## everything that must be green on a change
+stop: bootstrap ## turn the machine off; `make lab` goes on where it stood
+	@$(BIN)/klab vm stop --name $(MACHINE)
+
+verify: bootstrap ## prove that the machine is what it should be
+	$(BIN)/pytest tests/machine --klab-machine $(MACHINE) $(call junit,machine)
+
+verify-all: bootstrap ## the same for all machines, and that a second `make lab` changes nothing
+	$(BIN)/pytest tests/machine tests/site --klab-inventory $(INVENTORY) $(call junit,machine)
+
+test: lint unit lab molecule verify-all ## everything that must be green on a change
 
 lint: bootstrap ## the linters and house rules
 	$(BIN)/pytest tests/test_lint.py tests/test_habits*.py $(call junit,lint)

@@ -20,6 +20,11 @@ def name(path: Path) -> str:
     return str(path.relative_to(REPO))
 
 
+def code(path: Path) -> str:
+    """What a text shows as code: fenced, indented or in a line."""
+    return "\n".join(re.findall(r"```.*?```|^ {4}.*?$|`[^`\n]+`", path.read_text(), re.S | re.M))
+
+
 def test_reference_is_what_the_sources_say():
     assert [name(path) for path in docs.stale(REPO)] == []
 
@@ -59,8 +64,7 @@ def test_links_lead_somewhere(text):
 @pytest.mark.parametrize("text", HAND_WRITTEN, ids=name)
 def test_verbs_of_make_exist(text):
     known = set(re.findall(r"^([a-z-]+):", (REPO / "Makefile").read_text(), re.M))
-    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text.read_text(), re.S))
-    used = set(re.findall(r"\bmake ([a-z][a-z-]*)", code))
+    used = set(re.findall(r"\bmake ([a-z][a-z-]*)", code(text)))
     assert used - known == set()
 
 
@@ -77,8 +81,7 @@ def known_command(words: list[str]) -> bool:
 
 @pytest.mark.parametrize("text", HAND_WRITTEN, ids=name)
 def test_verbs_of_klab_exist(text):
-    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text.read_text(), re.S))
-    used = re.findall(r"(?:^|[`\s/])klab((?: [a-z][a-z0-9]*)+)", code, re.M)
+    used = re.findall(r"(?:^|[`\s/])klab((?: [a-z][a-z0-9]*)+)", code(text), re.M)
     assert [words for words in used if not known_command(words.split())] == []
 
 
@@ -96,3 +99,12 @@ def test_paths_named_in_the_texts_exist():
         if gone := [path for path in named if not (REPO / path).exists()]:
             missing[name(text)] = gone
     assert missing == {}
+
+
+def test_variables_are_told():
+    """Each KLAB_ variable that a person can set stands in the developer's guide."""
+    sources = [*(REPO / "src").rglob("*.py"), *(REPO / "src").rglob("klab-chroot")]
+    used = set(re.findall(r"KLAB_[A-Z_]+", "\n".join(path.read_text() for path in sources)))
+    inner = {"KLAB_CHROOT_INSIDE"}  # klab-chroot to itself
+    told = set(re.findall(r"KLAB_[A-Z_]+", (REPO / "docs/guide/developer.md").read_text()))
+    assert used - inner == told

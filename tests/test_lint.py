@@ -24,7 +24,8 @@ ENV = {
 
 def run(*command: str | Path) -> None:
     """Run a linter; what it says is the failure's text."""
-    assert shutil.which(command[0], path=ENV["PATH"]), f"{command[0]} is not installed"
+    if not shutil.which(command[0], path=ENV["PATH"]):
+        pytest.fail(f"{command[0]} is not installed", pytrace=False)
     done = subprocess.run(
         command,
         cwd=REPO,
@@ -35,7 +36,8 @@ def run(*command: str | Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    if done.returncode:
+        pytest.fail(done.stdout, pytrace=False)
 
 
 @pytest.mark.parametrize(
