@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line of a machine's QEMU: the only place that knows it.
+
+Everything the guest can see stays the same from boot to boot, or its snapshots
+could not be loaded; ports and paths belong to the host and may change.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+from klab import accel
+from klab.errors import KlabError
+from klab.machine.model import Machine
+
+# Addresses of QEMU's user network (slirp). The kernel sets them itself, so nothing in
+# the guest waits for a network that is always the same.
+GUEST, GATEWAY, MASK = "10.0.2.15", "10.0.2.2", "255.255.255.0"
+
+ACCEL = {"kvm": "kvm", "tcg": "tcg,thread=multi"}
+
+# What the place asks of a kernel; a flavour's own arguments come before.
+PLACE = [
+    "root=/dev/vda",
+    "rw",
+    "console=ttyS0",
+    "net.ifnames=0",
+]
+# Only under emulation. The TSC is emulated and exact: neither watchdog nor calibration
+# helps. Mitigations cost a thunk per indirect call and protect nothing here.
+EMULATED = ["tsc=reliable", "no_timer_check", "mitigations=off"]
+
+
+def machine_type() -> str:
+    """The versioned name of today's q35. Raises KlabError when QEMU cannot say."""
+    try:
+        listed = subprocess.run([accel.QEMU, "-machine", "help"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise KlabError(
+            f"{accel.QEMU} cannot be run: {error}",
+            step="vm: create",
+            mend="apt-get install qemu-system-x86",
+        ) from None
+    alias = re.search(r"alias of (pc-q35-[0-9.]+)", listed.stdout)
+    return alias.group(1) if alias else "q35"
+
+
+def cmdline(machine: Machine) -> str:
+    """The kernel command line: flavour, place, address, what emulation wants."""
+    address = f"ip={GUEST}::{GATEWAY}:{MASK}:{machine.name}:eth0:off"
+    words = [machine.kernel.get("cmdline", ""), *PLACE, address]
+    if machine.accel == "tcg":
+        words += EMULATED
+    return " ".join(word for word in words if word)
+
+
+def build(machine: Machine, *, loadvm: str = "") -> list[str]:
+    """QEMU's words for this machine; `loadvm` resumes that snapshot instead of booting."""
+    argv = [accel.QEMU, "-name", f"klab-{machine.name}", "-uuid", machine.uuid]
+    argv += ["-no-user-config", "-nodefaults", "-display", "none"]
+    argv += ["-machine", machine.machine_type, "-accel", ACCEL[machine.accel]]
+    argv += ["-cpu", accel.CPU[machine.accel], "-smp", str(machine.cpus), "-m", str(machine.memory)]
+    argv += ["-bios", "qboot.rom", "-kernel", "bzImage", "-append", cmdline(machine)]
+    if machine.file("initrd").exists():
+        argv += ["-initrd", "initrd"]
+    argv += [
+        "-blockdev",
+        "driver=qcow2,node-name=disk,discard=unmap,file.driver=file,file.filename=disk.qcow2,file.discard=unmap",
+    ]
+    argv += ["-device", "virtio-blk-pci,drive=disk"]
+    argv += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22"]
+    argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
+    argv += ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on"]
+    console = f"socket,id=console,path={machine.socket('console.sock')},server=on,wait=off"
+    argv += ["-chardev", f"{console},logfile=console.log,logappend=on", "-serial", "chardev:console"]
+    argv += ["-chardev", f"socket,id=qmp,path={machine.socket('qmp.sock')},server=on,wait=off"]
+    argv += ["-mon", "chardev=qmp,mode=control", "-gdb", f"tcp:127.0.0.1:{machine.gdb_port}"]
+    for path in sorted(machine.file("credentials").glob("*")):
+        name = f"opt/io.systemd.credentials/{path.name}"
+        argv += ["-fw_cfg", f"name={name},file=credentials/{path.name}"]
+    argv += ["-pidfile", "qemu.pid"]
+    return argv + (["-loadvm", loadvm] if loadvm else [])

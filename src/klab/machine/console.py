@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read a machine's console: is waiting in vain, and did the kernel complain.
+
+The file keeps all boots. At each turn of its life klab adds a line `# klab: <turn>`;
+what the present guest has lived through is picked out by these lines.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from klab.paths import data_file
+
+MARK = "# klab: "
+BOOT, READY, RESET, RESUME = "boot", "ready", "reset", "resume"
+TAIL = 12  # lines that an error shows
+# A kernel line may start behind what a program left on the line.
+KERNEL = re.compile(r"\[ *\d+\.\d{6}\](?:\[ *[TC]\d+\])? ")
+NOISE = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])|[\x00-\x08\x0b-\x1f]")
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A named regular expression from data/*.yml."""
+
+    name: str
+    regex: re.Pattern[str]
+    mend: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A line that matched, where it stands, and what follows it."""
+
+    name: str
+    line: str
+    number: int  # line of console.log, from 1
+    mend: str = ""
+
+
+@cache
+def patterns(name: str) -> tuple[Pattern, ...]:
+    """The patterns of data/<name>.yml, in order."""
+    listed = yaml.safe_load(data_file(f"{name}.yml").read_text())
+    return tuple(Pattern(p["name"], re.compile(p["pattern"]), p.get("mend", "")) for p in listed)
+
+
+def mark(path: Path, turn: str) -> None:
+    """Note a turn of the machine's life in its console file."""
+    with path.open("a") as stream:
+        stream.write(f"\n{MARK}{turn} {time.strftime('%FT%TZ', time.gmtime())}\n")
+
+
+def lines(path: Path) -> list[str]:
+    """The console's lines without escape sequences; empty when there is no file."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return []
+    return [NOISE.sub("", line) for line in text.splitlines()]
+
+
+def tail(path: Path, count: int = TAIL) -> str:
+    """The last lines that say anything."""
+    return "\n".join([line for line in lines(path) if line.strip()][-count:])
+
+
+def current(text: list[str]) -> Iterator[tuple[int, str]]:
+    """Numbered lines that the guest running now has lived through.
+
+    From the last boot on; after a reset, the time between the ready snapshot and
+    the last reset never happened.
+    """
+    turns = [(n, line.split()[2]) for n, line in enumerate(text) if line.startswith(MARK)]
+    start = max((n for n, turn in turns if turn == BOOT), default=0)
+    ready = min((n for n, turn in turns if turn == READY and n > start), default=len(text))
+    reset = max((n for n, turn in turns if turn == RESET and n > start), default=0)
+    for number, line in enumerate(text):
+        if number >= start and not (reset and ready < number < reset):
+            yield number + 1, line
+
+
+def hopeless(text: list[str]) -> Finding | None:
+    """The first sign, in the present boot, that the machine will never answer."""
+    seen = list(current(text))
+    for pattern in patterns("console"):
+        for number, line in seen:
+            if pattern.regex.search(line):
+                return Finding(pattern.name, line.strip(), number, pattern.mend)
+    return None
+
+
+def splats(text: list[str], *, everything: bool = False) -> list[Finding]:
+    """Kernel complaints of the present guest, or of all boots with `everything`."""
+    found = []
+    for number, line in enumerate(text, 1) if everything else current(text):
+        if not (head := KERNEL.search(line)):
+            continue
+        said = line[head.end() :]
+        for pattern in patterns("splats"):
+            if pattern.regex.match(said):
+                found.append(Finding(pattern.name, said.strip(), number))
+                break
+    return found

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be done to a machine. Each function tells whether it changed anything.
+
+    absent --create--> off --start--> running --ready--> running, with a snapshot
+    stop keeps everything, running programs too; reset goes back to the snapshot.
+
+The caller holds the machine's lock. Cut off anywhere, the same call goes on.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import time
+import uuid
+
+from klab import progress
+from klab.errors import KlabError
+from klab.machine import argv, console, disk, keys, model, ports, process, qmp, ssh
+from klab.machine.model import Machine
+from klab.machine.parts import Wanted
+from klab.run import tail
+
+SETTLE_S = 60.0  # seconds that a first boot may go on behind the first login
+POWER_OFF_S = 60.0
+# Nothing of the boot is left half-written, and what is only cached is not saved: free
+# pages go back to the host, so the snapshot is small.
+SETTLE = (
+    "sudo -n systemctl is-system-running --wait; sudo -n sh -c 'sync; echo 3 >/proc/sys/vm/drop_caches'; true"
+)
+
+
+def create(name: str, wanted: Wanted) -> Machine:
+    """Make a machine that is off. Its ports are chosen here and stay. Raises KlabError."""
+    taken = _taken(name)
+    machine = Machine(
+        name=model.check_name(name),
+        uuid=str(uuid.uuid4()),
+        machine_type=argv.machine_type(),
+        memory=wanted.memory,
+        cpus=wanted.cpus,
+        ssh_port=wanted.ssh_port or ports.pick(wanted.port_base, taken),
+        gdb_port=ports.pick(wanted.gdb_base, taken),
+        fixed_port=bool(wanted.ssh_port),
+        accel=wanted.verdict.accel,
+        accel_reason=wanted.verdict.reason,
+        kernel=wanted.kernel.facts(),
+        image=wanted.image.facts(),
+        created=int(time.time()),
+    )
+    machine.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    base = disk.adopt(wanted.image.path, machine.file("base.raw"))
+    disk.adopt(wanted.kernel.path, machine.file("bzImage"))
+    if wanted.kernel.initrd:
+        disk.adopt(wanted.kernel.initrd, machine.file("initrd"))
+    keys.write(machine)
+    disk.create(machine, base)
+    machine.save()  # last: only now does the machine exist
+    return machine
+
+
+def _taken(name: str) -> set[int]:
+    """Ports that other machines claim, running or not."""
+    others = [m for m in model.everyone() if m.name != name]
+    return {port for m in others for port in (m.ssh_port, m.gdb_port)}
+
+
+def _settle_ports(machine: Machine) -> None:
+    """Before power-on: chosen ports move when someone sits on them, asked-for ones do not."""
+    taken = _taken(machine.name)
+    if machine.fixed_port:
+        ports.require(machine.ssh_port, f"ssh to {machine.name}", machine.name)
+    elif not ports.free(machine.ssh_port):
+        machine.ssh_port = ports.pick(machine.ssh_port + 1, taken)
+    if not ports.free(machine.gdb_port):
+        machine.gdb_port = ports.pick(machine.gdb_port + 1, taken)
+    machine.save()
+    keys.write(machine)
+
+
+def _power_on(machine: Machine, snapshot: str, turn: str) -> None:
+    for part in ("base.raw", "bzImage", "disk.qcow2"):
+        if not machine.file(part).exists():
+            raise KlabError(
+                f"{machine.file(part)} is gone, and with it what the machine stands on",
+                step="vm: start",
+                machine=machine.name,
+                mend=f"build the same image and kernel again, or klab vm destroy {machine.name} --yes",
+            )
+    _settle_ports(machine)
+    words = argv.build(machine, loadvm=snapshot)
+    machine.file("qemu.argv").write_text(f"cd {shlex.quote(str(machine.dir))} && {shlex.join(words)}\n")
+    console.mark(machine.console, turn)
+    process.launch(machine, words)
+    try:
+        qmp.command(machine, "query-status")  # answers when the snapshot is loaded
+    except KlabError:
+        if process.pid_of(machine) is None:
+            raise KlabError(
+                f"QEMU ended:\n{tail(machine.log)}",
+                step="vm: start",
+                machine=machine.name,
+                log=machine.log,
+                mend=f"klab vm start {machine.name} --cold boots from the disk"
+                if snapshot
+                else "read the log; the command line is in qemu.argv beside it",
+            ) from None
+        process.kill(machine)
+        raise
+
+
+def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
+    """Power on, or go on where `stop` left off, and wait for ssh.
+
+    cold: boot from the disk even where running programs were kept by `stop`.
+    """
+    if process.pid_of(machine):
+        ssh.wait(machine, deadline_s)
+        return False
+    began = time.monotonic()
+    resume = not cold and disk.STOPPED in disk.snapshots(machine)
+    _power_on(machine, disk.STOPPED if resume else "", console.RESUME if resume else console.BOOT)
+    ssh.wait(machine, deadline_s)
+    qmp.forget(machine, disk.STOPPED)  # from here on its disk is of the past
+    progress.remember(
+        "vm: resume" if resume else "vm: boot", machine.name, round(time.monotonic() - began, 2)
+    )
+    return True
+
+
+def ready(machine: Machine, deadline_s: float) -> bool:
+    """Wait until the machine answers; take its ready snapshot if it has none."""
+    if not process.pid_of(machine):
+        raise KlabError(
+            f"{machine.name} is off",
+            step="vm: ready",
+            machine=machine.name,
+            mend=f"klab vm start {machine.name}",
+        )
+    ssh.wait(machine, deadline_s)
+    if machine.ready:
+        return False
+    ssh.run(machine, SETTLE, timeout_s=SETTLE_S)
+    ssh.hang_up(machine)
+    qmp.save(machine, disk.READY)
+    console.mark(machine.console, console.READY)
+    machine.ready = int(time.time())
+    machine.save()
+    return True
+
+
+def reset(machine: Machine, deadline_s: float) -> bool:
+    """Put the machine back to its ready snapshot, running or not, and wait for ssh."""
+    if not machine.ready:
+        raise KlabError(
+            f"{machine.name} has no ready snapshot yet",
+            step="vm: reset",
+            machine=machine.name,
+            mend=f"klab vm start {machine.name} && klab vm ready {machine.name}",
+        )
+    began = time.monotonic()
+    if process.pid_of(machine):
+        ssh.hang_up(machine)
+        qmp.load(machine, disk.READY)
+        console.mark(machine.console, console.RESET)
+    else:
+        _power_on(machine, disk.READY, console.RESET)
+    ssh.wait(machine, deadline_s)
+    qmp.forget(machine, disk.STOPPED)
+    progress.remember("vm: reset", machine.name, round(time.monotonic() - began, 2))
+    return True
+
+
+def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> bool:
+    """Turn the machine off: with everything kept, or shut down, or cut off.
+
+    A guest that has died is cut off, its memory is worth nothing.
+    """
+    if not process.pid_of(machine):
+        return False
+    ssh.hang_up(machine)
+    dead = console.hopeless(console.lines(machine.console))
+    if power_off and not force and not dead:
+        ssh.run(machine, "sudo -n systemctl poweroff")
+        if process.wait_gone(machine, POWER_OFF_S):
+            return True
+        raise KlabError(
+            f"{machine.name} did not shut down within {POWER_OFF_S:g} s",
+            step="vm: stop",
+            machine=machine.name,
+            log=machine.console,
+            mend=f"klab vm stop {machine.name} --force",
+        )
+    if not force and not dead:
+        qmp.save(machine, disk.STOPPED, pause=True)
+    qmp.leave(machine)
+    if not process.wait_gone(machine, 10):
+        process.kill(machine)
+    return True
+
+
+def destroy(name: str) -> bool:
+    """End the machine and remove all of it, whole or half-made."""
+    folder = model.machines_dir() / model.check_name(name)
+    if not folder.exists():
+        return False
+    try:
+        machine = model.find(name)
+    except KlabError:
+        machine = None  # a record that cannot be read is no reason to keep the rest
+    if machine:
+        ssh.hang_up(machine)
+        process.kill(machine)
+        for socket in ("qmp.sock", "console.sock", "ssh"):
+            machine.socket(socket).unlink(missing_ok=True)
+        machine.file("machine.json").unlink()  # first: a half-removed machine is none
+    shutil.rmtree(folder)
+    return True

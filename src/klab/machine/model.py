@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known about a machine: one folder, one machine.json, fixed file names."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from klab import lock
+from klab.errors import KlabError
+from klab.paths import state_dir
+
+NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")  # a host name (RFC 1123), short enough for sockets
+# A UNIX socket's path has at most 107 bytes, and ssh appends 17 to its ControlPath.
+SOCKET_ROOM = 80
+
+
+def machines_dir() -> Path:
+    """The folder that holds one folder per machine."""
+    return state_dir() / "machines"
+
+
+@dataclass
+class Machine:
+    """A machine's record. Sizes in MiB; ports on 127.0.0.1.
+
+    kernel: digest, release, cmdline; image: digest; both name what was wanted when
+    the machine was made. ready: when (epoch seconds) its snapshot was taken, or None.
+    """
+
+    name: str
+    uuid: str
+    machine_type: str  # versioned, so that snapshots outlive a QEMU upgrade
+    memory: int
+    cpus: int
+    ssh_port: int
+    gdb_port: int
+    accel: str
+    accel_reason: str
+    kernel: dict[str, str] = field(default_factory=dict)
+    image: dict[str, str] = field(default_factory=dict)
+    fixed_port: bool = False  # the ssh port was asked for by number
+    created: int = 0
+    ready: int | None = None
+
+    @property
+    def dir(self) -> Path:
+        """The machine's folder."""
+        return machines_dir() / self.name
+
+    def file(self, name: str) -> Path:
+        """A file in the machine's folder, by its fixed name."""
+        return self.dir / name
+
+    @property
+    def disk(self) -> Path:
+        """The qcow2 overlay: all that the machine ever wrote, and its snapshots."""
+        return self.dir / "disk.qcow2"
+
+    @property
+    def console(self) -> Path:
+        """Everything the guest printed on its serial console, all boots."""
+        return self.dir / "console.log"
+
+    @property
+    def log(self) -> Path:
+        """What QEMU itself said."""
+        return self.dir / "qemu.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Written by QEMU; believed only after a look at the process."""
+        return self.dir / "qemu.pid"
+
+    @property
+    def ssh_config(self) -> Path:
+        """Makes `ssh -F <this> <name>` work."""
+        return self.dir / "ssh_config"
+
+    def socket(self, name: str) -> Path:
+        """The path of a socket: in the machine's folder when it is short enough."""
+        if len(str(self.dir)) + len(name) < SOCKET_ROOM:
+            return self.dir / name
+        short = Path(tempfile.gettempdir()) / f"klab-{os.getuid()}"
+        short.mkdir(mode=0o700, exist_ok=True)
+        info = short.stat(follow_symlinks=False)
+        if info.st_uid != os.getuid() or info.st_mode & 0o077:
+            raise KlabError(
+                f"{short} belongs to someone else or is open to others",
+                step="vm: sockets",
+                machine=self.name,
+                mend=f"remove {short}, or set TMPDIR to a folder of your own",
+            )
+        return short / f"{self.uuid[:8]}-{name}"
+
+    def save(self) -> None:
+        """Write machine.json; a reader sees the old or the new one, never half."""
+        draft = self.file("machine.json.new")
+        draft.write_text(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
+        draft.replace(self.file("machine.json"))
+
+
+def check_name(name: str) -> str:
+    """The name itself. Raises KlabError when it cannot be a host name."""
+    if not NAME.fullmatch(name):
+        raise KlabError(
+            f"{name!r} cannot name a machine",
+            step="vm",
+            mend="use lower-case letters, digits and hyphens, a letter first, at most 31",
+        )
+    return name
+
+
+def find(name: str) -> Machine | None:
+    """The machine's record, or None when there is no (whole) machine of that name."""
+    path = machines_dir() / check_name(name) / "machine.json"
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        return Machine(**{f.name: record[f.name] for f in fields(Machine)})
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise KlabError(
+            f"the record of {name} cannot be read: {error}",
+            step="vm",
+            machine=name,
+            log=path,
+            mend=f"klab vm destroy {name} --yes, then create it again",
+        ) from None
+
+
+def get(name: str) -> Machine:
+    """The machine's record. Raises KlabError when there is none."""
+    if machine := find(name):
+        return machine
+    known = ", ".join(m.name for m in everyone()) or "none"
+    raise KlabError(
+        f"there is no machine {name} (there are: {known})",
+        step="vm",
+        machine=name,
+        mend=f"make lab, or klab vm create {name} --kernel … --image …",
+    )
+
+
+def everyone() -> list[Machine]:
+    """All machines of this user, by name."""
+    names = sorted(path.parent.name for path in machines_dir().glob("*/machine.json"))
+    return [machine for name in names if (machine := find(name))]
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Be the only run that changes this machine."""
+    with lock.held(machines_dir() / f"{check_name(name)}.lock", f"machine {name}"):
+        yield

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a machine is made of: a kernel and an image, from the cache or from files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from klab import digest as digests
+from klab import store
+from klab.accel import Verdict
+from klab.errors import KlabError
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A bootable kernel. initrd: only for kernels that need one (Debian's own)."""
+
+    path: Path
+    digest: str
+    release: str = ""
+    cmdline: str = ""
+    flavour: str = ""
+    initrd: Path | None = None
+
+    def facts(self) -> dict[str, str]:
+        """What the machine's record keeps of it."""
+        return {
+            "digest": self.digest,
+            "release": self.release,
+            "cmdline": self.cmdline,
+            "flavour": self.flavour,
+        }
+
+
+@dataclass(frozen=True)
+class Image:
+    """A base disk, raw and read-only."""
+
+    path: Path
+    digest: str
+
+    def facts(self) -> dict[str, str]:
+        """What the machine's record keeps of it."""
+        return {"digest": self.digest}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A machine as it is asked for. Memory in MiB; ssh_port 0: the first free one from port_base."""
+
+    kernel: Kernel
+    image: Image
+    verdict: Verdict
+    memory: int = 2048
+    cpus: int = 2
+    ssh_port: int = 0
+    port_base: int = 2222
+    gdb_base: int = 1234
+
+
+def _stamp(path: Path) -> str:
+    """A digest for a loose file; its bytes may be too many to read each time."""
+    info = path.stat()
+    return digests.of_data([str(path.resolve()), info.st_size, info.st_mtime_ns])
+
+
+def _entry(kind: str, what: str, reference: str, mend: str) -> store.Entry:
+    matches = [e for e in store.entries(kind) if e.digest.startswith(reference)]
+    if len(matches) == 1:
+        return matches[0]
+    problem = "is not in the cache" if not matches else f"is not unique ({len(matches)} in the cache)"
+    raise KlabError(f"{what} {reference} {problem}", step="vm: create", mend=mend)
+
+
+def _words(value: Any) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value or "")
+
+
+def kernel(reference: str, initrd: Path | None = None, cmdline: str = "") -> Kernel:
+    """The kernel of that digest (or its beginning), or a bzImage by its path.
+
+    Raises KlabError when there is none.
+    """
+    path = Path(reference)
+    if path.is_file():
+        return Kernel(path, _stamp(path), cmdline=cmdline, initrd=initrd)
+    entry = _entry("kernels", "kernel", reference, "klab kernel build")
+    known = entry.manifest
+    line = " ".join(filter(None, [_words(known.get("cmdline")), cmdline]))
+    return Kernel(entry.file("bzImage"), entry.digest, known["release"], line, known["flavour"], initrd)
+
+
+def image(reference: str) -> Image:
+    """The image of that digest (or its beginning), or a raw disk by its path.
+
+    Raises KlabError when there is none.
+    """
+    path = Path(reference)
+    if path.is_file():
+        return Image(path, _stamp(path))
+    entry = _entry("images", "image", reference, "klab image seal")
+    return Image(entry.file("disk.raw"), entry.digest)

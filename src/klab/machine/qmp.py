@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talk to a running QEMU over QMP: single commands, and snapshot jobs to their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from qemu.qmp import ExecuteError, QMPClient, QMPError
+
+from klab.errors import KlabError
+from klab.machine.model import Machine
+
+DISK = "disk"  # node name of the overlay in argv.py
+ANSWER_S = 15.0  # seconds for one command
+JOB_S = 120.0  # seconds for a snapshot job; a slow disk under load is the long case
+Answer = TypeVar("Answer")
+
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # we raise; it need not log too
+
+
+def _session(
+    machine: Machine, talk: Callable[[QMPClient], Awaitable[Answer]], patience_s: float, step: str
+) -> Answer:
+    async def run() -> Answer:
+        client = QMPClient(machine.name)
+        async with asyncio.timeout(patience_s):
+            await client.connect(str(machine.socket("qmp.sock")))
+            try:
+                return await talk(client)
+            finally:
+                await client.disconnect()
+
+    try:
+        return asyncio.run(run())
+    except TimeoutError:
+        what = f"QEMU's monitor did not answer within {patience_s:g} s"
+    except ExecuteError as error:
+        what = f"QEMU refused: {error}"
+    except (QMPError, OSError, EOFError) as error:
+        what = f"QEMU's monitor cannot be reached: {error}"
+    raise KlabError(
+        what, step=step, machine=machine.name, log=machine.log, mend=f"klab vm status {machine.name}"
+    )
+
+
+async def _ask(client: QMPClient, name: str, **arguments: Any) -> Any:
+    return await client.execute(name, arguments or None)
+
+
+def command(machine: Machine, name: str, **arguments: Any) -> Any:
+    """Run one QMP command and return its answer. Raises KlabError."""
+
+    async def talk(client: QMPClient) -> Any:
+        return await _ask(client, name, **arguments)
+
+    return _session(machine, talk, ANSWER_S, f"vm: {name}")
+
+
+def leave(machine: Machine) -> None:
+    """Tell QEMU to quit at once; its disk image is closed in order."""
+    with suppress(KlabError):  # it may close the line before it answers; the caller watches the process
+        command(machine, "quit")
+
+
+async def _job(client: QMPClient, kind: str, tag: str) -> None:
+    for old in await _ask(client, "query-jobs"):  # left by a run that was cut off
+        if str(old["id"]).startswith("klab-"):
+            await _finish(client, old["id"])
+    arguments: dict[str, Any] = {"job-id": f"klab-{kind}", "tag": tag, "devices": [DISK]}
+    if kind != "snapshot-delete":
+        arguments["vmstate"] = DISK
+    await client.execute(kind, arguments)
+    error = await _finish(client, f"klab-{kind}")
+    if error:
+        raise QMPError(error)
+
+
+async def _finish(client: QMPClient, job: str) -> str:
+    """Wait for a job and forget it; its error message, or nothing."""
+    while True:
+        states = {entry["id"]: entry for entry in await _ask(client, "query-jobs")}
+        if job not in states:
+            return ""
+        if states[job]["status"] == "concluded":
+            await client.execute("job-dismiss", {"id": job})
+            return str(states[job].get("error", ""))
+        await asyncio.sleep(0.02)
+
+
+def _resume(status: dict[str, Any]) -> bool:
+    return not status["running"] and status["status"] in ("paused", "restore-vm", "save-vm", "prelaunch")
+
+
+def save(machine: Machine, tag: str, *, pause: bool = False) -> None:
+    """Save the running machine (disk, memory, devices) as snapshot `tag`, replacing it.
+
+    pause: leave it paused afterwards, so that nothing happens that is not saved.
+    """
+
+    async def talk(client: QMPClient) -> None:
+        if pause:
+            await client.execute("stop")
+        if tag in await _tags(client):
+            await _job(client, "snapshot-delete", tag)
+        await _job(client, "snapshot-save", tag)
+        if not pause and _resume(await _ask(client, "query-status")):
+            await client.execute("cont")
+
+    _session(machine, talk, JOB_S, f"vm: save snapshot {tag}")
+
+
+def load(machine: Machine, tag: str) -> None:
+    """Put the running machine back to snapshot `tag`: disk, memory, devices."""
+
+    async def talk(client: QMPClient) -> None:
+        await client.execute("stop")
+        await _job(client, "snapshot-load", tag)
+        if _resume(await _ask(client, "query-status")):
+            await client.execute("cont")
+
+    _session(machine, talk, JOB_S, f"vm: load snapshot {tag}")
+
+
+def forget(machine: Machine, tag: str) -> None:
+    """Delete snapshot `tag` of the running machine, if it is there."""
+
+    async def talk(client: QMPClient) -> None:
+        if tag in await _tags(client):
+            await _job(client, "snapshot-delete", tag)
+
+    _session(machine, talk, JOB_S, f"vm: delete snapshot {tag}")
+
+
+async def _tags(client: QMPClient) -> set[str]:
+    for node in await _ask(client, "query-named-block-nodes", flat=True):
+        if node.get("node-name") == DISK:
+            return {snapshot["name"] for snapshot in node["image"].get("snapshots", [])}
+    return set()
