@@ -36,9 +36,9 @@ class Cost:
 
 
 def jobs() -> int:
-    """Parallel jobs: one per usable core, as long as each has 1.5 GB of memory."""
+    """Parallel jobs: one more than usable cores, as long as each has 1.5 GB of memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(len(os.sched_getaffinity(0)), int(memory / 1.5e9)))
+    return max(1, min(len(os.sched_getaffinity(0)) + 1, int(memory / 1.5e9)))
 
 
 def environment(plan: artefact.Plan, epoch: int) -> dict[str, str]:
@@ -48,6 +48,9 @@ def environment(plan: artefact.Plan, epoch: int) -> dict[str, str]:
     short = digests.short(plan.digest)
     return {
         "ARCH": "x86_64",
+        # The compiler's own dependency files tell what an object was made of: a first
+        # build does not run the preprocessor twice.
+        "CCACHE_DEPEND": "1",
         "CCACHE_DIR": CCACHE,
         "CCACHE_MAXSIZE": "8G",
         "DEBEMAIL": "klab@localhost",
