@@ -11,7 +11,7 @@ def test_no_unit_failed(machine: Machine) -> None:
         "systemctl is-system-running --wait; systemctl list-units --failed --plain --no-legend", deadline_s=90
     )
     expect.equal(
-        done.stdout.strip(),
+        done.out.strip(),
         "running",
         "the system is not running whole",
         look="systemctl --failed; journalctl -b -p warning",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -11,12 +12,12 @@ SHOWN = 2000  # characters of an observation that a message shows
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
+    text = str(value) if isinstance(value, str | Path) else repr(value)
     text = text if len(text) <= SHOWN else f"… {text[-SHOWN:]}"
     return text.rstrip().replace("\n", "\n             ") or "(nothing)"
 
 
-def fail(what: str, *, observed: Any, expected: Any, look: str) -> NoReturn:
+def fail(what: str, *, observed: Any, expected: Any, look: str | Path) -> NoReturn:
     """Fail the test with one message in klab's form."""
     __tracebackhide__ = True
     pytest.fail(
@@ -25,14 +26,14 @@ def fail(what: str, *, observed: Any, expected: Any, look: str) -> NoReturn:
     )
 
 
-def equal(observed: Any, expected: Any, what: str, *, look: str) -> None:
+def equal(observed: Any, expected: Any, what: str, *, look: str | Path) -> None:
     """Fail unless `observed` equals `expected`."""
     __tracebackhide__ = True
     if observed != expected:
         fail(what, observed=observed, expected=expected, look=look)
 
 
-def holds(fine: bool, what: str, *, observed: Any, expected: str, look: str) -> None:
+def holds(fine: bool, what: str, *, observed: Any, expected: str, look: str | Path) -> None:
     """Fail unless `fine`; `expected` says in words what would have been."""
     __tracebackhide__ = True
     if not fine:

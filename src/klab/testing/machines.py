@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import testinfra
-from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from klab import store
 from klab.errors import KlabError
 from klab.machine import model
+from klab.machine.ssh import Said
 from klab.paths import repo_dir
 from klab.testing import expect
 
@@ -70,29 +70,47 @@ class Machine:
         """The machine's name in the inventory."""
         return self.record.name
 
-    def run(self, command: str, *words: str, root: bool = False, deadline_s: int = 60) -> CommandResult:
+    def run(self, command: str, *words: str, root: bool = False, deadline_s: int = 60) -> Said:
         """Run a shell command line there; `%s` in it are `words`, quoted.
 
-        root: through sudo. deadline_s: seconds, kept on the machine; exit status 124 tells
-        that it passed.
+        root: through sudo. deadline_s: seconds, kept on the machine; status 124 tells that it
+        passed. The test fails when the machine no longer answers.
         """
+        __tracebackhide__ = True
         whole = command % tuple(shlex.quote(word) for word in words) if words else command
         sudo = "sudo -n " if root else ""
-        return self.host.run(f"{sudo}timeout -k 5 {deadline_s} sh -c {shlex.quote(whole)}")
+        # 255 is how ssh tells of its own failures; a command's 255 becomes 254.
+        remote = (
+            f"{sudo}timeout -k 5 {deadline_s} sh -c {shlex.quote(whole)}; s=$?; exit $((s == 255 ? 254 : s))"
+        )
+        try:
+            done = self.host.run(remote)
+        except RuntimeError as error:
+            lost = _ssh_error(error)
+        else:
+            # Decoded here: a program under test may print anything.
+            out, err = (part.decode(errors="replace") for part in (done.stdout_bytes, done.stderr_bytes))
+            return Said(done.rc, out, err)
+        expect.fail(
+            f"{self.name} was lost while it ran: {command}",
+            observed=lost,
+            expected="an answer",
+            look=self.record.console,
+        )
 
     def output(self, command: str, *words: str, root: bool = False, deadline_s: int = 60) -> str:
         """The command's stdout; the test fails when its exit status is not 0."""
         __tracebackhide__ = True
         done = self.run(command, *words, root=root, deadline_s=deadline_s)
-        late = f" (its deadline of {deadline_s} s passed)" if done.rc in {124, 137} else ""
+        late = f" (its deadline of {deadline_s} s passed)" if done.code in {124, 137} else ""
         expect.holds(
-            done.rc == 0,
+            done.code == 0,
             f"{self.name}: a command failed: {command}",
-            observed=f"exit status {done.rc}{late}\n{done.stdout[-1000:]}{done.stderr[-1000:]}",
+            observed=f"exit status {done.code}{late}\n{done.out[-1000:]}{done.err[-1000:]}",
             expected="exit status 0",
             look=f"ssh -F {self.record.ssh_config} {self.name}",
         )
-        return str(done.stdout)
+        return done.out
 
     def ask(self, script: Path, *words: str, root: bool = True, deadline_s: int = 60) -> Any:
         """Run a Python script of ours there in one round trip; what it prints is JSON."""
@@ -110,6 +128,11 @@ class Machine:
         self.output("mkdir -p %s && echo %s | base64 -d | tar -xJ -C %s", to, text, to)
 
 
+def _ssh_error(error: RuntimeError) -> str:
+    """What ssh said when testinfra's connection failed."""
+    return str(getattr(error.args[0], "stderr", error)).strip() or "no reason given"
+
+
 def reach(name: str) -> Machine:
     """The machine `name`, after it answered over ssh once.
 
@@ -121,9 +144,8 @@ def reach(name: str) -> Machine:
     try:
         answer = host.run("echo klab")
     except RuntimeError as error:
-        said = str(getattr(error.args[0], "stderr", error)).strip()
         raise KlabError(
-            f"{name} does not answer over ssh: {said or 'no reason given'}",
+            f"{name} does not answer over ssh: {_ssh_error(error)}",
             step=STEP,
             machine=name,
             log=record.console,

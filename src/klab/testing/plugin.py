@@ -11,7 +11,8 @@ A machine that cannot be reached is an error of each of its tests, never a skip.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from klab import store
     from klab.testing.machines import Machine
 
+T = TypeVar("T")
 INVENTORY = "inventories/single"
 _names = pytest.StashKey[list[str]]()
 
@@ -79,15 +81,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties += machines.junit_properties(spec.params["machine"])
 
 
+def _or_error(make: Callable[[str], T], name: str) -> T:
+    """What `make` makes, or a set-up error that reads as klab's errors do, without a traceback."""
+    try:
+        return make(name)
+    except KlabError as error:
+        text = str(error)
+    pytest.fail(text, pytrace=False)
+
+
 @pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest) -> Machine:
     """A lab machine that answers over ssh."""
     from klab.testing import machines
 
-    try:
-        return machines.reach(request.param)
-    except KlabError as error:
-        pytest.fail(str(error), pytrace=False)
+    return _or_error(machines.reach, request.param)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +103,4 @@ def artefact(machine: Machine) -> store.Entry:
     """The kernel that the machine must run: its cache entry with the manifest."""
     from klab.testing import machines
 
-    try:
-        return machines.kernel_of(machine.name)
-    except KlabError as error:
-        pytest.fail(str(error), pytrace=False)
+    return _or_error(machines.kernel_of, machine.name)

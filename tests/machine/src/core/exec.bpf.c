@@ -23,7 +23,7 @@ int BPF_PROG(on_exec, struct task_struct *task, pid_t old_pid, struct linux_binp
 		return 0;
 	event->pid = BPF_CORE_READ(task, tgid);
 	event->parent = BPF_CORE_READ(task, real_parent, tgid);
-	BPF_CORE_READ_STR_INTO(&event->file, bprm, filename);
+	bpf_probe_read_kernel_str(event->file, sizeof(event->file), BPF_CORE_READ(bprm, filename));
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
