@@ -69,3 +69,16 @@ def test_there_are_playbooks():
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
 def test_playbook(playbook, option):
     run("ansible-playbook", option, playbook)
+
+
+DOCUMENTED = {
+    "module": [path.stem for path in (REPO / "plugins/modules").glob("*.py")],
+    "callback": [path.stem for path in (REPO / "plugins/callback").glob("*.py")],
+    "role": [role.name for role in habits.roles(REPO)],
+}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTED)
+def test_ansible_doc_knows(kind):
+    assert DOCUMENTED[kind]
+    run("ansible-doc", "--type", kind, *DOCUMENTED[kind])

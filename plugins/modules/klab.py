@@ -9,7 +9,7 @@ module: klab
 short_description: Run a klab verb
 description:
   - Runs C(klab VERB… --json) with the Python that runs this module and hands over what the verb reports.
-  - In check mode the verb gets C(--check): it says what it would do and changes nothing.
+  - In check mode the verb gets C(--check); it says what it would do and changes nothing.
 options:
   verb:
     description: The words of the verb, for example V(kernel build).
