@@ -10,7 +10,6 @@ ARGS ?=
 JUNIT ?=
 
 BIN := .venv/bin
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 junit = $(if $(JUNIT),--junit-xml=$(JUNIT)/$(1).xml)
 
@@ -54,7 +53,7 @@ unit: bootstrap ## the unit tests
 	$(BIN)/pytest tests/unit $(call junit,unit)
 
 molecule: bootstrap ## the molecule scenarios
-	$(BIN)/molecule test --all
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/molecule test --all
 
 docs: bootstrap ## write docs/reference and the roles' README files from their sources
 	$(BIN)/python -m klab.docs --write

@@ -40,7 +40,10 @@ def say(text: str) -> None:
 
 
 def right_python() -> None:
-    """Go on under a Python that is new enough, or raise Stop."""
+    """Go on under a Python that is new enough and not the venv's own, or raise Stop."""
+    if Path(sys.prefix) == VENV:  # somebody has activated it; making it anew needs the one below
+        base: str = sys._base_executable  # type: ignore[attr-defined]
+        os.execv(base, [base, *sys.argv])  # noqa: S606 - no shell is wanted
     wanted = tuple(HOST["python"])
     if sys.version_info >= wanted:
         return
@@ -116,11 +119,12 @@ def host_packages() -> None:
 
 def wanted_stamp() -> dict[str, str]:
     """What a finished venv of this checkout and Python says about itself."""
-    content = b"".join((REPO / name).read_bytes() for name in ("requirements.txt", "pyproject.toml"))
+    project = (REPO / "pyproject.toml").read_text().partition("[tool.ruff")[0]  # linters install nothing
+    content = (REPO / "requirements.txt").read_text() + project
     return {
         "python": f"{sys.version} {Path(sys.executable).resolve()}",
         "place": str(VENV),  # its scripts hold this path, so a moved checkout needs a new venv
-        "pins": hashlib.sha256(content).hexdigest(),
+        "pins": hashlib.sha256(content.encode()).hexdigest(),
     }
 
 

@@ -2,6 +2,7 @@
 """From a bare host to a whole .venv, with a stand-in for pip where the real one takes a minute."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -148,6 +149,16 @@ def test_old_python_is_refused(monkeypatch, checkout, capsys):
     monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
     assert bootstrap.main() == 1
     assert "Python 3.9.2 is too old, klab needs 3.11" in capsys.readouterr().err
+
+
+def test_activated_venv_is_made_by_the_python_below(checkout, monkeypatch):
+    def replaced(path, argv):
+        raise SystemExit(path)
+
+    monkeypatch.setattr(bootstrap.sys, "prefix", str(bootstrap.VENV))
+    monkeypatch.setattr(bootstrap.os, "execv", replaced)
+    with pytest.raises(SystemExit, match=re.escape(sys._base_executable)):
+        bootstrap.main()
 
 
 def test_two_at_once_wait_for_each_other(checkout, ran):
