@@ -10,6 +10,8 @@ ARGS ?=
 JUNIT ?=
 
 BIN := .venv/bin
+# Ansible refuses a locale that is not there, such as one that ssh brought along.
+export LC_ALL := C.UTF-8
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 junit = $(if $(JUNIT),--junit-xml=$(JUNIT)/$(1).xml)
 

@@ -18,6 +18,7 @@ ENV = {
     **os.environ,
     "PATH": f"{BIN}:{os.environ['PATH']}",
     "ANSIBLE_CONFIG": str(REPO / "ansible.cfg"),
+    "LC_ALL": "C.UTF-8",
     "NO_COLOR": "1",
 }
 
