@@ -105,8 +105,9 @@ def boot(argv: Sequence[str], deadline_s: float = DEADLINE_S) -> Attempt:
         return Attempt(False, f"{GIVEN_UP}: {_reached(said)}")
     if code is None:
         return Attempt(False, f"guest did not reach its marker in {deadline_s:g} s: {_reached(said)}")
-    last = complaint.splitlines()[0] if complaint else f"exit status {code}, {_reached(said)}"
-    return Attempt(False, f"QEMU gave up: {last}")
+    if complaint:
+        return Attempt(False, f"QEMU gave up: {complaint.splitlines()[0].removeprefix(f'{words[0]}: ')}")
+    return Attempt(False, f"the guest crashed (status {code}): {_reached(said)}")
 
 
 def _fingerprint() -> str:

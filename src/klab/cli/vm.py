@@ -37,6 +37,10 @@ def _outcome(changed: bool, message: str, machine: model.Machine) -> Outcome:
     return Outcome(changed, message, {"machine": state.facts(machine)})
 
 
+def _would(do: str, name: str, change: bool) -> Outcome:
+    return Outcome(change, f"would {do} {name}" if change else f"{name}: nothing to do")
+
+
 @verb(command, "create")
 @name_option
 @click.option("--kernel", required=True, help="Digest of a kernel in the cache, or path of a bzImage.")
@@ -109,10 +113,10 @@ def create(
 @check_option
 def start(name: str, timeout: float, cold: bool, check: bool) -> Outcome:
     """Power on, or go on where `stop` left off, and wait for ssh."""
+    if check:
+        return _would("start", name, state.of_name(name) in (state.ABSENT, state.OFF))
     with model.locked(name):
         machine = model.get(name)
-        if check:
-            return Outcome(not state.running(machine), f"would start {name}" * (not state.running(machine)))
         changed = lifecycle.start(machine, cold=cold, deadline_s=timeout)
     return _outcome(changed, f"{name} answers: {ssh.line(machine)}", machine)
 
@@ -140,10 +144,10 @@ def ready(name: str, timeout: float, check: bool) -> Outcome:
 def reset(name: str, timeout: float, check: bool) -> Outcome:
     """Put the machine back to its ready snapshot. Work since then is lost."""
     began = time.monotonic()
+    if check:
+        return _would("reset", name, True)
     with model.locked(name):
         machine = model.get(name)
-        if check:
-            return Outcome(True, f"would reset {name}")
         lifecycle.reset(machine, timeout)
     took = time.monotonic() - began
     return _outcome(True, f"{name} is as new after {took:.1f} s: {ssh.line(machine)}", machine)
@@ -156,10 +160,10 @@ def reset(name: str, timeout: float, check: bool) -> Outcome:
 @check_option
 def stop(name: str, power_off: bool, force: bool, check: bool) -> Outcome:
     """Turn the machine off; `start` goes on where it stood, running programs too."""
+    if check:
+        return _would("stop", name, state.of_name(name) not in (state.ABSENT, state.OFF))
     with model.locked(name):
         machine = model.get(name)
-        if check:
-            return Outcome(state.running(machine), f"would stop {name}" * state.running(machine))
         changed = lifecycle.stop(machine, power_off=power_off, force=force)
     return _outcome(changed, f"{name} is off", machine)
 

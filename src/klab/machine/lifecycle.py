@@ -19,7 +19,6 @@ from klab.errors import KlabError
 from klab.machine import argv, console, disk, keys, model, ports, process, qmp, ssh
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
-from klab.run import tail
 
 SETTLE_S = 60.0  # seconds that a first boot may go on behind the first login
 POWER_OFF_S = 60.0
@@ -91,21 +90,11 @@ def _power_on(machine: Machine, snapshot: str, turn: str) -> None:
     words = argv.build(machine, loadvm=snapshot)
     machine.file("qemu.argv").write_text(f"cd {shlex.quote(str(machine.dir))} && {shlex.join(words)}\n")
     console.mark(machine.console, turn)
-    process.launch(machine, words)
     try:
-        qmp.command(machine, "query-status")  # answers when the snapshot is loaded
-    except KlabError:
-        if process.pid_of(machine) is None:
-            raise KlabError(
-                f"QEMU ended:\n{tail(machine.log)}",
-                step="vm: start",
-                machine=machine.name,
-                log=machine.log,
-                mend=f"klab vm start {machine.name} --cold boots from the disk"
-                if snapshot
-                else "read the log; the command line is in qemu.argv beside it",
-            ) from None
-        process.kill(machine)
+        process.launch(machine, words)
+    except KlabError as error:
+        if snapshot == disk.STOPPED:
+            error.mend = f"klab vm start --name {machine.name} --cold boots from the disk; " + error.mend
         raise
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from klab import digest as digests
 from klab import store
@@ -74,10 +73,6 @@ def _entry(kind: str, what: str, reference: str, mend: str) -> store.Entry:
     raise KlabError(f"{what} {reference} {problem}", step="vm: create", mend=mend)
 
 
-def _words(value: Any) -> str:
-    return " ".join(value) if isinstance(value, list) else str(value or "")
-
-
 def kernel(reference: str, initrd: Path | None = None, cmdline: str = "") -> Kernel:
     """The kernel of that digest (or its beginning), or a bzImage by its path.
 
@@ -88,8 +83,7 @@ def kernel(reference: str, initrd: Path | None = None, cmdline: str = "") -> Ker
         return Kernel(path, _stamp(path), cmdline=cmdline, initrd=initrd)
     entry = _entry("kernels", "kernel", reference, "klab kernel build")
     known = entry.manifest
-    line = " ".join(filter(None, [_words(known.get("cmdline")), cmdline]))
-    return Kernel(entry.file("bzImage"), entry.digest, known["release"], line, known["flavour"], initrd)
+    return Kernel(entry.file("bzImage"), entry.digest, known["release"], cmdline, known["flavour"], initrd)
 
 
 def image(reference: str) -> Image:

@@ -17,10 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from klab.errors import KlabError
+from klab.machine import qmp
 from klab.machine.model import Machine
 from klab.run import tail
 
-START_S = 30.0  # seconds until QEMU opens its monitor; restoring 2 GiB is the long case
+START_S = 60.0  # seconds until QEMU answers; restoring a big machine under load is the long case
 
 
 def is_ours(pid: int, machine: Machine) -> bool:
@@ -49,13 +50,35 @@ def pid_of(machine: Machine) -> int | None:
     return None
 
 
+def _await_answer(machine: Machine, process: subprocess.Popen[bytes]) -> None:
+    """Wait until QEMU answers, which it does when it stands, with its snapshot loaded."""
+    trouble: KlabError | None = None
+    deadline = time.monotonic() + START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if machine.socket("qmp.sock").exists():
+            try:
+                qmp.command(machine, "query-status", patience_s=START_S)
+                return
+            except KlabError as error:
+                trouble = error  # it may be about to end: then the log says why
+        time.sleep(0.01)
+    code = process.poll()
+    how = f"ended at once (status {code})" if code is not None else f"does not answer ({trouble})"
+    raise KlabError(
+        f"QEMU {how}:\n{tail(machine.log)}",
+        step="vm: start",
+        machine=machine.name,
+        log=machine.log,
+        mend=f"read the log; its command line is in {machine.file('qemu.argv')}",
+    )
+
+
 def launch(machine: Machine, argv: Sequence[str]) -> int:
-    """Start QEMU in a session of its own and wait until its monitor listens.
+    """Start QEMU in a session of its own and wait until it answers.
 
     It outlives this process and Ctrl-C; if it cannot start, nothing is left of it.
     Raises KlabError with what QEMU said. Returns the pid.
     """
-    monitor = machine.socket("qmp.sock")
     for name in ("qmp.sock", "console.sock"):
         machine.socket(name).unlink(missing_ok=True)
     with machine.log.open("w") as log:
@@ -76,19 +99,7 @@ def launch(machine: Machine, argv: Sequence[str]) -> int:
                 mend="klab doctor names what is missing",
             ) from None
     try:
-        deadline = time.monotonic() + START_S
-        while not monitor.exists():
-            code = process.poll()
-            if code is not None or time.monotonic() > deadline:
-                how = "did not open its monitor" if code is None else f"ended at once (status {code})"
-                raise KlabError(
-                    f"QEMU {how}:\n{tail(machine.log)}",
-                    step="vm: start",
-                    machine=machine.name,
-                    log=machine.log,
-                    mend="klab doctor; the command line is in " + str(machine.file("qemu.argv")),
-                )
-            time.sleep(0.01)
+        _await_answer(machine, process)
     except BaseException:
         if process.poll() is None:
             process.kill()

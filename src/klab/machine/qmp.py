@@ -51,13 +51,13 @@ async def _ask(client: QMPClient, name: str, **arguments: Any) -> Any:
     return await client.execute(name, arguments or None)
 
 
-def command(machine: Machine, name: str, **arguments: Any) -> Any:
-    """Run one QMP command and return its answer. Raises KlabError."""
+def command(machine: Machine, name: str, *, patience_s: float = ANSWER_S, **arguments: Any) -> Any:
+    """Run one QMP command and return its answer. Raises KlabError, after `patience_s` at the latest."""
 
     async def talk(client: QMPClient) -> Any:
         return await _ask(client, name, **arguments)
 
-    return _session(machine, talk, ANSWER_S, f"vm: {name}")
+    return _session(machine, talk, patience_s, f"vm: {name}")
 
 
 def leave(machine: Machine) -> None:

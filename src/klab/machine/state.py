@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from klab.digest import short
-from klab.machine import disk, process, ssh
+from klab.machine import disk, model, process, ssh
 from klab.machine.model import Machine
 
 ABSENT, OFF, RUNNING, READY = "absent", "off", "running", "ready"
@@ -22,6 +22,12 @@ def of(machine: Machine) -> str:
     if not running(machine):
         return OFF
     return READY if machine.ready else RUNNING
+
+
+def of_name(name: str) -> str:
+    """The state of a machine that may be absent."""
+    machine = model.find(name)
+    return of(machine) if machine else ABSENT
 
 
 def facts(machine: Machine) -> dict[str, Any]:
