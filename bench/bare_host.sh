@@ -39,7 +39,7 @@ export DEBIAN_FRONTEND=noninteractive
 echo "that line:                  $(seconds $line)"
 echo "ordinary user, bootstrap:   $(seconds as_learner 'make bootstrap')"
 echo "again:                      $(seconds as_learner 'make bootstrap')"
-as_learner '.venv/bin/klab --version && .venv/bin/ansible --version | head -1'
+as_learner '.venv/bin/klab --version && .venv/bin/ansible --version | sed -n 1p'
 # As root, with a package missing again and a venv that somebody else made.
 apt-get purge -q -y mmdebstrap >/dev/null 2>&1
 chown -R root: /srv/klab
