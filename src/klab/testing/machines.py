@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import testinfra
+from testinfra.backend.local import LocalBackend
 from testinfra.host import Host
 
-from klab import store
+from klab import namespace, store
 from klab.errors import KlabError
 from klab.machine import model
 from klab.machine.ssh import Said
@@ -187,3 +188,19 @@ def junit_properties(name: str) -> list[tuple[str, str]]:
     made_from = {"kernel": record.kernel, "image": record.image} if record else {}
     digests = [(part, facts["digest"]) for part, facts in made_from.items() if "digest" in facts]
     return [("machine", name), *digests]
+
+
+class _Root(LocalBackend):  # type: ignore[misc] # testinfra has no types
+    """Commands run in a root folder, entered as klab enters it: with or without root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        super().__init__()
+
+    def get_command(self, command: str, *args: str) -> str:
+        return shlex.join(namespace.chroot(self.root, ["/bin/sh", "-c", self.quote(command, *args)]))
+
+
+def inside(root: Path) -> Host:
+    """A testinfra host whose commands run inside the root folder `root`."""
+    return Host(_Root(root))
