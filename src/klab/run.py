@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -36,6 +37,25 @@ def tail(log: Path, lines: int = TAIL) -> str:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""
+
+
+_TELLING = re.compile(r"\berror: |#error|\*\*\* \[|^E: |fatal error", re.MULTILINE)
+
+
+def telling(log: Path) -> str:
+    """The part of a log that tells why: around its first error, else its last lines.
+
+    Parallel jobs go on for a while after the first has failed, so that the end of a
+    build's log is rarely the reason.
+    """
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    for number, line in enumerate(lines[1:], 1):
+        if _TELLING.search(line):
+            return "\n".join(lines[max(number - 4, 1) : number + 3])
+    return "\n".join(lines[1:][-TAIL:])
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -130,7 +150,7 @@ def logged(
         )
     if code:
         raise KlabError(
-            f"{Path(words[0]).name} ended with exit status {code}:\n{tail(log)}",
+            f"{Path(words[0]).name} ended with exit status {code}:\n{telling(log)}",
             step=step,
             log=log,
             mend=mend,

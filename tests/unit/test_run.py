@@ -43,6 +43,14 @@ def test_a_failure_tells_status_step_log_and_last_lines(tmp_path: Path) -> None:
     assert caught.value.log == str(tmp_path / "a.log")
 
 
+def test_the_first_error_is_shown_however_much_came_after_it(tmp_path: Path) -> None:
+    script = "echo 'a.c:1: error: the cause' ; seq 100; exit 2"
+    with pytest.raises(KlabError) as caught:
+        run.logged(["sh", "-c", script], log=tmp_path / "a.log", step="s")
+    assert "the cause" in caught.value.what
+    assert "100" not in caught.value.what
+
+
 def test_a_full_disk_is_named(tmp_path: Path) -> None:
     with pytest.raises(KlabError, match="disk space"):
         run.logged(["dd", "if=/dev/zero", "of=/dev/full", "count=1"], log=tmp_path / "a.log", step="s")
