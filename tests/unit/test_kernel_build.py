@@ -17,7 +17,8 @@ from klab.errors import KlabError
 from klab.kernel import artefact, build, flavour, source
 
 FAKE = Path(__file__).parents[1] / "fixtures/fakelinux"
-BASE = "# Enough to boot.\nCONFIG_BPF_SYSCALL=y\nCONFIG_DEBUG_INFO_DWARF5=y\nCONFIG_EXT4=y\nCONFIG_FUSE=m\nCONFIG_MODULES=y\n"
+SYMBOLS = ["BPF_SYSCALL=y", "DEBUG_INFO_DWARF5=y", "EXT4=y", "FUSE=m", "MODULES=y"]
+BASE = "\n".join(["# Enough to boot.", *(f"CONFIG_{symbol}" for symbol in SYMBOLS), ""])
 
 
 @pytest.fixture

@@ -226,7 +226,7 @@ def ssh_(name: str, words: tuple[str, ...]) -> None:
         machine = model.get(name)
     except KlabError as error:
         sys.exit(f"klab: {error}")
-    os.execvp("ssh", ["ssh", "-F", str(machine.ssh_config), name, *words])  # noqa: S606
+    os.execvp("ssh", ["ssh", "-F", str(machine.ssh_config), name, *words])  # noqa: S606 - no shell is wanted
 
 
 @command.command("console")
@@ -239,4 +239,4 @@ def console_(name: str, follow: bool, lines: int) -> None:
         machine = model.get(name)
     except KlabError as error:
         sys.exit(f"klab: {error}")
-    os.execvp("tail", ["tail", f"-n{lines}", *(["-F"] if follow else []), str(machine.console)])  # noqa: S606
+    os.execvp("tail", ["tail", f"-n{lines}", *(["-F"] if follow else []), str(machine.console)])  # noqa: S606 - no shell is wanted

@@ -49,7 +49,14 @@ class Finding:
 def patterns(name: str) -> tuple[Pattern, ...]:
     """The patterns of data/<name>.yml, in order."""
     listed = yaml.safe_load(data_file(f"{name}.yml").read_text())
-    return tuple(Pattern(p["name"], re.compile(p["pattern"]), p.get("mend", "")) for p in listed)
+    return tuple(
+        Pattern(
+            p["name"],
+            re.compile("|".join([p["pattern"]] if isinstance(p["pattern"], str) else p["pattern"])),
+            p.get("mend", ""),
+        )
+        for p in listed
+    )
 
 
 def mark(path: Path, turn: str) -> None:
