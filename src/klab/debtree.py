@@ -35,20 +35,22 @@ def make(
         "--format=directory",
         f"--include={','.join(packages)}",
         *(f"--aptopt={option}" for option in mirror.apt_options()),
-        '--dpkgopt=force-unsafe-io',
+        "--dpkgopt=force-unsafe-io",
         *extra,
         suite,
         str(target),
         *mirror.debian(suite),
     ]
-    progress = Progress(step.split(":")[0], target.parent.name[:20])
+    progress = Progress(step.split(":", maxsplit=1)[0], target.parent.name[:20])
     try:
         return run.logged(
             argv,
             log=log,
             step=step,
             mend=f"read {log}; klab doctor checks the archive and the tools",
-            on_line=lambda line: progress.advance(line.removeprefix("I: ")) if line.startswith("I: ") else None,
+            on_line=lambda line: (
+                progress.advance(line.removeprefix("I: ")) if line.startswith("I: ") else None
+            ),
         )
     except KlabError as error:
         raise mirror.unreachable(log, step) or error from None

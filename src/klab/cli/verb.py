@@ -59,6 +59,4 @@ def verb(group: click.Group, name: str) -> Callable[[Callable[..., Outcome]], cl
     return decorate
 
 
-check_option = click.option(
-    "--check", is_flag=True, help="Say what would be done; change nothing."
-)
+check_option = click.option("--check", is_flag=True, help="Say what would be done; change nothing.")
