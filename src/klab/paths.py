@@ -39,3 +39,9 @@ def repo_dir() -> Path:
 def data_file(name: str) -> Path:
     """A file that ships inside the package, by its name below klab/data."""
     return Path(__file__).resolve().parent / "data" / name
+
+
+def tilde(path: Path | str) -> str:
+    """The path as people write it: `~/…` below the home folder."""
+    text, home = str(path), str(Path.home())
+    return f"~{text[len(home) :]}" if text.startswith(f"{home}/") else text

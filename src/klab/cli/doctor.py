@@ -11,6 +11,7 @@ from dataclasses import asdict
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from klab import needs, preflight
 from klab.cli.verb import Outcome, verb
@@ -25,7 +26,7 @@ def render(checks: list[preflight.Check]) -> str:
         table.add_column(heading, overflow="fold")
     for check in checks:
         style = STYLE[check.status]
-        table.add_row(f"[{style}]{check.status}[/]", check.name, check.seen, check.mend)
+        table.add_row(Text(check.status, style), *map(Text, (check.name, check.seen, check.mend)))
     out = io.StringIO()
     width = shutil.get_terminal_size((110, 24)).columns
     Console(file=out, width=width, force_terminal=sys.stdout.isatty(), highlight=False).print(table)

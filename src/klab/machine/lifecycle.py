@@ -109,7 +109,7 @@ def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
     began = time.monotonic()
     resume = not cold and disk.STOPPED in disk.snapshots(machine)
     _power_on(machine, disk.STOPPED if resume else "", console.RESUME if resume else console.BOOT)
-    ssh.wait(machine, deadline_s)
+    ssh.wait(machine, deadline_s, listening=resume)
     qmp.forget(machine, disk.STOPPED)  # from here on its disk is of the past
     progress.remember(
         "vm: resume" if resume else "vm: boot", machine.name, round(time.monotonic() - began, 2)
@@ -154,7 +154,7 @@ def reset(machine: Machine, deadline_s: float) -> bool:
         console.mark(machine.console, console.RESET)
     else:
         _power_on(machine, disk.READY, console.RESET)
-    ssh.wait(machine, deadline_s)
+    ssh.wait(machine, deadline_s, listening=True)
     qmp.forget(machine, disk.STOPPED)
     progress.remember("vm: reset", machine.name, round(time.monotonic() - began, 2))
     return True

@@ -6,12 +6,12 @@ from __future__ import annotations
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from klab.errors import KlabError
 from klab.machine import console, process
 from klab.machine.knock import Knock
 from klab.machine.model import Machine
+from klab.paths import tilde
 from klab.run import tail
 
 POLL_S = 0.05
@@ -36,8 +36,7 @@ class Said:
 
 def line(machine: Machine) -> str:
     """The command that logs in, as a person would type it."""
-    path, home = str(machine.ssh_config), str(Path.home())
-    return f"ssh -F {'~' + path[len(home) :] if path.startswith(home + '/') else path} {machine.name}"
+    return f"ssh -F {tilde(machine.ssh_config)} {machine.name}"
 
 
 def run(machine: Machine, command: str, *, timeout_s: float = LOGIN_S) -> Said:
@@ -46,6 +45,7 @@ def run(machine: Machine, command: str, *, timeout_s: float = LOGIN_S) -> Said:
     Raises LoginFailed when ssh itself fails, KlabError after `timeout_s` seconds.
     """
     argv = ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes"]
+    argv += ["-o", f"ConnectTimeout={timeout_s / 2:.0f}"]  # for the greeting, too
     argv += ["-o", "ControlMaster=no", "-o", "ControlPath=none", machine.name, command]
     try:
         done = subprocess.run(
@@ -122,9 +122,10 @@ def _login(machine: Machine) -> Said:
     )
 
 
-def wait(machine: Machine, deadline_s: float) -> float:
+def wait(machine: Machine, deadline_s: float, *, listening: bool = False) -> float:
     """Wait until ssh logs in, and put the guest's clock right; seconds it took.
 
+    listening: its sshd ran in the snapshot it comes from, so log in without knocking.
     Raises KlabError as soon as the machine cannot answer any more, with what its
     console says, and at the deadline.
     """
@@ -132,13 +133,14 @@ def wait(machine: Machine, deadline_s: float) -> float:
     knock = Knock(machine.ssh_port)
     while True:
         try:
-            while not knock.greeted(POLL_S):
+            while not (listening or knock.greeted(POLL_S)):
                 _dead_end(machine, began, deadline_s)
             said = _login(machine)
         except LoginFailed as error:
             if time.monotonic() - began > deadline_s or any(sign in error.what for sign in FINAL):
                 raise
             _dead_end(machine, began, deadline_s)
+            listening = False
             time.sleep(POLL_S)
             continue
         finally:
