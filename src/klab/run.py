@@ -20,6 +20,8 @@ from klab.errors import KlabError
 # Should we be killed outright, the kernel ends what we started (and with it, in a
 # PID namespace, all its children).
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
+# How programs tell of a full disk; tar sees only that a write fell short.
+FULL = re.compile(r"No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes")
 TAIL = 12  # lines of a log that an error shows
 
 
@@ -141,7 +143,7 @@ def logged(
                 timer.cancel()
     if late:
         raise KlabError(f"{words[0]} did not end within {deadline_s:g} s", step=step, log=log, mend=mend)
-    if code and "No space left on device" in tail(log, 200):
+    if code and FULL.search(tail(log, 200)):
         raise KlabError(
             f"{Path(words[0]).name} ran out of disk space",
             step=step,

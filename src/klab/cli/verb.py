@@ -7,6 +7,7 @@ its JSON; klab's Ansible module reads the latter.
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import sys
@@ -29,6 +30,21 @@ class Outcome:
     code: int = 0  # exit status when nothing failed but the answer is no
 
 
+def _on_full_disk_too(function: Callable[..., Outcome], options: dict[str, Any]) -> Outcome:
+    """Call a verb's function; a full disk may turn up at any write, so it is told here."""
+    try:
+        return function(**options)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        where = error.filename2 or error.filename or "the cache or the state folder"
+        raise KlabError(
+            f"the disk is full: {where} could not be written",
+            step="write",
+            mend="free some space (see klab cache list) and start again: it goes on from here",
+        ) from None
+
+
 def verb(group: click.Group, name: str) -> Callable[[Callable[..., Outcome]], click.Command]:
     """Register a function as `klab <group> <name>` with --json (and its errors)."""
 
@@ -36,7 +52,7 @@ def verb(group: click.Group, name: str) -> Callable[[Callable[..., Outcome]], cl
         @functools.wraps(function)
         def call(as_json: bool, **options: Any) -> None:
             try:
-                outcome = function(**options)
+                outcome = _on_full_disk_too(function, options)
             except KlabError as error:
                 if as_json:
                     print(json.dumps({"failed": True, "msg": str(error), "error": error.as_dict()}))
