@@ -60,4 +60,4 @@ def workshop(machine: Machine) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def vmlinux(facts: dict[str, Any]) -> str:
     """Where the running kernel's vmlinux lies on the machine, for debuggers."""
-    return f"/usr/lib/debug/boot/vmlinux-{facts['release']}"
+    return f"/usr/lib/debug/lib/modules/{facts['release']}/vmlinux"

@@ -21,7 +21,7 @@ def test_gdb_opens_vmlinux_with_its_helpers(machine: Machine, facts: dict[str, A
         "gdb does not know the kernel",
         observed=said,
         expected=f"Linux version {facts['release']} from lx-version, and the fields of struct list_head",
-        look=f"{vmlinux}-gdb.py; gdb -ex 'info auto-load' {vmlinux}",
+        look=f"vmlinux-gdb.py beside it; gdb -ex 'info auto-load' {vmlinux}",
     )
 
 
