@@ -55,7 +55,7 @@ def without_licence(repo: Path) -> Iterator[str]:
     for path in files(repo):
         text = text_of(path)
         source = path.suffix in SOURCES or path.name in NAMED_SOURCES or text.startswith("#!")
-        if source and "SPDX-License-Identifier: " not in "\n".join(text.splitlines()[:4]):
+        if text and source and "SPDX-License-Identifier: " not in "\n".join(text.splitlines()[:4]):
             yield f"{path.relative_to(repo)}: no SPDX line"
 
 

@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # image-clean.sh EPOCH, run inside an image's tree: takes away what belongs to the
 # build (not to the machine) and what would differ from one build to the next.

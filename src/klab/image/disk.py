@@ -48,8 +48,8 @@ def mkfs_options(digest: str) -> list[str]:
 
 def script(digest: str, epoch: int, size_gib: int) -> str:
     """What runs inside the build root: the tree, sorted and dated, into a file system."""
-    tar = shlex.join(["tar", "-C", "/tmp/tree", *trees.tar_options(epoch), "-cf", "-", "."])  # noqa: S108
-    mkfs = shlex.join(["mke2fs", *mkfs_options(digest), "-d", "-", f"/tmp/out/{NAME}", f"{size_gib}G"])  # noqa: S108
+    tar = shlex.join(["tar", "-C", "/tmp/tree", *trees.tar_options(epoch), "-cf", "-", "."])  # noqa: S108 - a path inside the build root
+    mkfs = shlex.join(["mke2fs", *mkfs_options(digest), "-d", "-", f"/tmp/out/{NAME}", f"{size_gib}G"])  # noqa: S108 - a path inside the build root
     return f"set -o pipefail; rm -f /tmp/out/{NAME}; export SOURCE_DATE_EPOCH={epoch}; {tar} | {mkfs}"
 
 
@@ -58,7 +58,7 @@ def seal(tree: Path, folder: Path, digest: str, epoch: int, size_gib: int) -> ru
 
     Raises KlabError with the log, for one when the disk of the host or the image is full.
     """
-    tools = root.ready().with_binds({"/tmp/tree": tree, "/tmp/out": folder})  # noqa: S108
+    tools = root.ready().with_binds({"/tmp/tree": tree, "/tmp/out": folder})  # noqa: S108 - a path inside the build root
     used = run.logged(
         tools.argv(["/bin/bash", "-euc", script(digest, epoch, size_gib)]),
         log=log_dir() / "image-seal.log",
