@@ -14,9 +14,10 @@ from typing import Any
 import click
 
 from klab import digest as digests
-from klab import store
+from klab import namespace, store
 from klab.cli.verb import Outcome, check_option, verb
 from klab.image import build, plan
+from klab.kernel import artefact
 
 _OPTIONS = (
     click.option("--suite", default="trixie", show_default=True, help="Debian release of the machine."),
@@ -36,6 +37,9 @@ def _planned(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
     def call(
         suite: str, sets: tuple[str, ...], inputs: str, size_gib: int, flavour: str, **options: Any
     ) -> Outcome:
+        if options.get("check") and artefact.find(flavour) is None:
+            later = {"rootfs_ready": False, "image_ready": False}
+            return Outcome(True, "the image would be made once its kernel is built", later)
         return function(plan.make(suite, sets, plan.inputs_of(inputs), size_gib, flavour), **options)
 
     for option in reversed(_OPTIONS):
@@ -50,12 +54,13 @@ def _facts(wanted: plan.Plan) -> dict[str, Any]:
         "rootfs": wanted.rootfs_digest,
         "rootfs_ready": bool(rootfs or image),
         "rootfs_tree": str(wanted.rootfs_tree),
-        "image": wanted.digest,
+        "digest": wanted.digest,
         "image_ready": bool(image),
         "tree": str(wanted.tree),
         "disk": str(image.file("disk.raw")) if image else "",
         "kernel": wanted.kernel.digest,
         "release": wanted.kernel.manifest["release"],
+        "chroot": str(namespace.CHROOT),
     }
 
 
