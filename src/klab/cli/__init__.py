@@ -17,6 +17,7 @@ COMMANDS = {
     "kernel": "kernel",
     "image": "image",
     "vm": "vm",
+    "guest": "guest",
     "cache": "cache",
     "report": "report",
 }

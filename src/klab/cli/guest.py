@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""klab guest: throw-away guests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import click
+
+from klab import accel
+from klab.errors import KlabError
+from klab.guest import runner
+from klab.machine import parts
+from klab.paths import log_dir, tilde
+
+LOST = 125  # exit status when the guest gave none; as env(1) and timeout(1) do
+
+
+@click.group()
+def command() -> None:
+    """Throw-away guests: a kernel, a tiny userland, one command, its exact exit status."""
+
+
+@command.command("run", context_settings={"ignore_unknown_options": True})
+@click.option("--kernel", required=True, help="Digest of a kernel in the cache, or path of a bzImage.")
+@click.option("--memory", type=click.IntRange(min=64), default=512, show_default=True, help="MiB.")
+@click.option("--cpus", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--cmdline", default="", help="More kernel arguments.")
+@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds.")
+@click.option(
+    "--accel", "which", type=click.Choice(["auto", "kvm", "tcg"]), default="auto", show_default=True
+)
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(
+    *, kernel: str, memory: int, cpus: int, cmdline: str, timeout: float, which: str, words: tuple[str, ...]
+) -> None:
+    """Run WORDS on a kernel; ends with their exit status, 125 when the guest was lost.
+
+    Example: klab guest run --kernel 3f2a -- uname -r
+    """
+    keep = log_dir() / f"guest-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.console"
+
+    def show(output: bytes) -> None:
+        sys.stdout.buffer.write(output)
+        sys.stdout.buffer.flush()
+
+    try:
+        ran = runner.run(
+            parts.kernel(kernel).path,
+            words,
+            which=accel.probe().accel if which == "auto" else which,
+            memory=memory,
+            cpus=cpus,
+            cmdline=cmdline,
+            deadline_s=timeout,
+            keep=keep,
+            on_output=show,
+        )
+    except KlabError as error:
+        print(f"klab: {error}\n  console: {tilde(keep)}", file=sys.stderr)
+        sys.exit(LOST)
+    sys.exit(ran.status)
