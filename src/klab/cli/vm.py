@@ -103,7 +103,7 @@ def create(
             return Outcome(True, f"would make {name}{why}")
         lifecycle.destroy(name)  # the outdated one, or what a run that was cut off left
         made = lifecycle.create(name, wanted)
-    return _outcome(True, f"{name} is made{why}; klab vm start {name}", made)
+    return _outcome(True, f"{name} is made{why}; klab vm start --name {name}", made)
 
 
 @verb(command, "start")

@@ -46,7 +46,7 @@ def _qemu_img(machine: Machine, *words: str | Path) -> str:
             f"qemu-img {words[0]} failed: {done.stderr.strip()}",
             step="vm: disk",
             machine=machine.name,
-            mend=f"see {machine.dir}; to start over: klab vm destroy {machine.name} --yes",
+            mend=f"see {machine.dir}; to start over: klab vm destroy --name {machine.name} --yes",
         )
     return done.stdout
 

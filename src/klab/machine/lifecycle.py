@@ -84,7 +84,7 @@ def _power_on(machine: Machine, snapshot: str, turn: str) -> None:
                 f"{machine.file(part)} is gone, and with it what the machine stands on",
                 step="vm: start",
                 machine=machine.name,
-                mend=f"build the same image and kernel again, or klab vm destroy {machine.name} --yes",
+                mend=f"build the same image and kernel again, or klab vm destroy --name {machine.name} --yes",
             )
     _settle_ports(machine)
     words = argv.build(machine, loadvm=snapshot)
@@ -124,7 +124,7 @@ def ready(machine: Machine, deadline_s: float) -> bool:
             f"{machine.name} is off",
             step="vm: ready",
             machine=machine.name,
-            mend=f"klab vm start {machine.name}",
+            mend=f"klab vm start --name {machine.name}",
         )
     ssh.wait(machine, deadline_s)
     if machine.ready:
@@ -145,7 +145,7 @@ def reset(machine: Machine, deadline_s: float) -> bool:
             f"{machine.name} has no ready snapshot yet",
             step="vm: reset",
             machine=machine.name,
-            mend=f"klab vm start {machine.name} && klab vm ready {machine.name}",
+            mend=f"klab vm start --name {machine.name} && klab vm ready --name {machine.name}",
         )
     began = time.monotonic()
     if process.pid_of(machine):
@@ -178,7 +178,7 @@ def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> b
             step="vm: stop",
             machine=machine.name,
             log=machine.console,
-            mend=f"klab vm stop {machine.name} --force",
+            mend=f"klab vm stop --name {machine.name} --force",
         )
     if not force and not dead:
         qmp.save(machine, disk.STOPPED, pause=True)

@@ -132,7 +132,7 @@ def find(name: str) -> Machine | None:
             step="vm",
             machine=name,
             log=path,
-            mend=f"klab vm destroy {name} --yes, then create it again",
+            mend=f"klab vm destroy --name {name} --yes, then create it again",
         ) from None
 
 
@@ -145,7 +145,7 @@ def get(name: str) -> Machine:
         f"there is no machine {name} (there are: {known})",
         step="vm",
         machine=name,
-        mend=f"make lab, or klab vm create {name} --kernel … --image …",
+        mend=f"make lab, or klab vm create --name {name} --kernel … --image …",
     )
 
 

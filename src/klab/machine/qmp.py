@@ -43,7 +43,7 @@ def _session(
     except (QMPError, OSError, EOFError) as error:
         what = f"QEMU's monitor cannot be reached: {error}"
     raise KlabError(
-        what, step=step, machine=machine.name, log=machine.log, mend=f"klab vm status {machine.name}"
+        what, step=step, machine=machine.name, log=machine.log, mend=f"klab vm status --name {machine.name}"
     )
 
 

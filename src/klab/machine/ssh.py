@@ -91,7 +91,7 @@ def _dead_end(machine: Machine, began: float, deadline_s: float) -> None:
             step=step,
             machine=machine.name,
             log=machine.log,
-            mend=f"read the log and {machine.console}, then klab vm start {machine.name}",
+            mend=f"read the log and {machine.console}, then klab vm start --name {machine.name}",
         )
     if sign := console.hopeless(console.lines(machine.console)):
         raise KlabError(

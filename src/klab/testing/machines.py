@@ -150,7 +150,7 @@ def reach(name: str) -> Machine:
             step=STEP,
             machine=name,
             log=record.console,
-            mend=f"klab vm status {name}; `make lab` starts it",
+            mend=f"klab vm status --name {name}; `make lab` starts it",
         ) from None
     if answer.stdout.strip() != "klab":
         raise KlabError(
