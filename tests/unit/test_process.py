@@ -115,7 +115,7 @@ def test_start_that_fails_says_why_and_leaves_nothing(guest):
 
 
 def test_missing_part_is_named(guest):
-    fails(lambda: lifecycle.start(guest, deadline_s=5, cold=True), "base.raw is gone", "destroy m1")
+    fails(lambda: lifecycle.start(guest, deadline_s=5, cold=True), "base.raw is gone", "destroy --name m1")
 
 
 def test_monitor_that_is_gone(guest):
