@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,8 @@ class Plan:
     flavour: str
     kernel: store.Entry
 
-    @property
+    # Once and for all: an edit of a role while the image is made changes the next plan.
+    @cached_property
     def rootfs_digest(self) -> str:
         """The name of the tree before a kernel is installed."""
         return digests.of_data(
@@ -89,7 +91,7 @@ class Plan:
             }
         )
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The name of the disk."""
         return digests.of_data(
