@@ -11,7 +11,7 @@ fail() {
 [ -s "/boot/System.map-$release" ] || fail "/boot/System.map-$release is missing"
 [ -e "/lib/modules/$release/modules.dep" ] || fail "depmod has not run"
 [ -s "/lib/modules/$release/build/Makefile" ] || fail "/lib/modules/$release/build leads to no headers"
-[ -s "/lib/modules/$release/build/.config" ] || fail "the headers hold no .config"
+[ -s "/lib/modules/$release/build/include/config/auto.conf" ] || fail "the headers hold no configuration"
 # A build of nothing: the headers' own tools run here.
 empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
