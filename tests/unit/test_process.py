@@ -190,3 +190,51 @@ def test_a_connection_alone_is_no_greeting():
 def test_silence_is_no_greeting():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not knock.greets(silent.getsockname()[1], 0.2)
+
+
+@pytest.fixture
+def fake_ssh(tmp_path, monkeypatch):
+    """An ssh that does what a shell script says."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def acts(script: str) -> None:
+        (folder / "ssh").write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "ssh").chmod(0o755)
+
+    return acts
+
+
+def test_clock_is_set_from_an_answer_after_the_login(guest, fake_ssh, tmp_path):
+    """The time that the guest gets is that of the answer, however long the login took."""
+    fake_ssh(f"sleep 1; echo 1000; read -r now; echo $now >{tmp_path}/got")
+    assert ssh._login(guest).code == 0
+    assert abs(float((tmp_path / "got").read_text()) - time.time()) < 1
+
+
+def test_right_clock_is_left_alone(guest, fake_ssh, tmp_path):
+    fake_ssh(f"date +%s; read -r now; echo x$now >{tmp_path}/got")
+    assert ssh._login(guest).code == 0
+    assert (tmp_path / "got").read_text() == "x\n"
+
+
+def test_ssh_that_fails_is_told_from_a_command_that_fails(guest, fake_ssh):
+    fake_ssh("exit 3")
+    assert ssh.run(guest, "false").code == 3
+    fake_ssh("echo no route >&2; exit 255")
+    with pytest.raises(ssh.LoginFailed, match="no route"):
+        ssh.run(guest, "true")
+
+
+def test_a_command_that_hangs_is_ended(guest, fake_ssh):
+    fake_ssh("exec sleep 60")
+    fails(lambda: ssh.run(guest, "true", timeout_s=0.5), "did not end within 0.5 s")
+
+
+def test_a_wrong_key_is_final(guest, fake_ssh):
+    process.launch(guest, paused(guest))
+    fake_ssh("echo 'student@x: Permission denied (publickey).' >&2; exit 255")
+    began = time.monotonic()
+    fails(lambda: ssh.wait(guest, 60, listening=True), "Permission denied")
+    assert time.monotonic() - began < 5

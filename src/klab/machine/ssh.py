@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Timer
 
 from klab.errors import KlabError
 from klab.machine import console, process
@@ -16,8 +19,7 @@ from klab.run import tail
 
 POLL_S = 0.05
 LOGIN_S = 30.0  # one command on a machine that has greeted
-CLOCK_SLACK_S = 1  # what the clock may be off before it is set
-CLOCK_TRIES = 3
+CLOCK_SLACK_S = 1.5  # what the clock may be off before it is set
 SSH_FAILED = 255  # ssh's own exit status, as opposed to the remote command's
 FINAL = ("Permission denied", "Host key verification failed", "Bad configuration")  # no use to try again
 
@@ -40,39 +42,65 @@ def line(machine: Machine) -> str:
     return f"ssh -F {tilde(machine.ssh_config)} {machine.name}"
 
 
-def run(machine: Machine, command: str, *, timeout_s: float = LOGIN_S) -> Said:
-    """Run a shell command as the student, over a connection that ends with it.
-
-    Raises LoginFailed when ssh itself fails, KlabError after `timeout_s` seconds.
-    """
+def _ssh(machine: Machine, command: str, timeout_s: float) -> list[str]:
+    """ssh's words for one command over a connection that ends with it."""
     argv = ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes"]
     argv += ["-o", f"ConnectTimeout={timeout_s / 2:.0f}"]  # for the greeting, too
-    argv += ["-o", "ControlMaster=no", "-o", "ControlPath=none", machine.name, command]
+    return [*argv, "-o", "ControlMaster=no", "-o", "ControlPath=none", machine.name, command]
+
+
+def run(
+    machine: Machine,
+    command: str,
+    *,
+    timeout_s: float = LOGIN_S,
+    answer: Callable[[str], str] | None = None,
+) -> Said:
+    """Run a shell command as the student, over a connection that ends with it.
+
+    answer: gets the first line that the command prints, and what it returns is the
+    command's input. Raises LoginFailed when ssh itself fails, KlabError after
+    `timeout_s` seconds.
+    """
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            argv, capture_output=True, text=True, check=False, timeout=timeout_s, stdin=subprocess.DEVNULL
+        process = subprocess.Popen(
+            _ssh(machine, command, timeout_s), stdin=pipe, stdout=pipe, stderr=pipe, text=True
         )
     except OSError as error:
         raise KlabError(
             f"cannot run ssh: {error.strerror}", step="vm: ssh", mend="apt-get install openssh-client"
         ) from None
-    except subprocess.TimeoutExpired:
+    timer = Timer(timeout_s, process.kill)
+    timer.start()
+    with process:
+        try:
+            said = answer(process.stdout.readline()) if answer and process.stdout else ""
+            out, err = process.communicate(said)
+        except BrokenPipeError:  # it ended before it was answered; its status says why
+            out, err = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
+    if process.returncode == -signal.SIGKILL:
         raise KlabError(
             f"`{command}` did not end within {timeout_s:g} s",
             step="vm: ssh",
             machine=machine.name,
             log=machine.console,
             mend=f"klab vm console {machine.name}",
-        ) from None
-    if done.returncode == SSH_FAILED:
+        )
+    if process.returncode == SSH_FAILED:
         raise LoginFailed(
-            f"ssh failed: {done.stderr.strip()}",
+            f"ssh failed: {err.strip()}",
             step="vm: ssh",
             machine=machine.name,
             log=machine.console,
             mend=f"try it by hand: {line(machine)} -v",
         )
-    return Said(done.returncode, done.stdout, done.stderr)
+    return Said(process.returncode, out, err)
 
 
 def hang_up(machine: Machine) -> None:
@@ -116,19 +144,16 @@ def _dead_end(machine: Machine, began: float, deadline_s: float) -> None:
 def _login(machine: Machine) -> Said:
     """Log in and, in the same breath, set the clock: back from a snapshot it is in the past.
 
-    The login itself takes time, at a first boot under load many seconds: a clock that seems
-    ahead by no more than that is right, and one that was set after a slow login is set again.
+    A login may take many seconds, so the guest first tells its time and is answered ours.
     """
-    for _ in range(CLOCK_TRIES):
+
+    def answer(said: str) -> str:
         now = time.time()
-        said = run(
-            machine,
-            f"off=$(($(date +%s) - {now:.0f})); [ $off -ge -{CLOCK_SLACK_S} ] && [ $off -le {LOGIN_S:.0f} ]"
-            f" || {{ sudo -n date -u -s @{now:.2f} >/dev/null && echo set; }}",
-        )
-        if said.code or "set" not in said.out or time.time() - now <= CLOCK_SLACK_S:
-            break
-    return said
+        right = said.strip().isdigit() and abs(int(said) - now) <= CLOCK_SLACK_S
+        return "\n" if right else f"{now:.2f}\n"
+
+    command = 'date +%s; read -r now; [ -z "$now" ] || sudo -n date -u -s "@$now" >/dev/null'
+    return run(machine, command, answer=answer)
 
 
 def wait(machine: Machine, deadline_s: float, *, listening: bool = False) -> float:

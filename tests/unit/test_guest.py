@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The initramfs archive as cpio reads it, and guests that are lost, with a fake QEMU.
+
+Real guests with exact exit statuses: molecule scenario vm and bench/boot_command.py.
+"""
+
+import stat
+
+import pytest
+
+from klab import accel
+from klab.errors import KlabError
+from klab.guest import initramfs, runner
+
+
+def test_archive_is_well_formed():
+    data = initramfs.archive(
+        {
+            "bin": (initramfs.FOLDER | 0o755, b""),
+            "bin/a": (initramfs.FILE | 0o755, b"four!"),
+            "l": (initramfs.LINK | 0o777, b"bin/a"),
+        }
+    )
+    names, at = [], 0
+    while True:
+        assert data[at : at + 6] == b"070701"
+        fields = [int(data[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
+        mode, size, length = fields[1], fields[6], fields[11]
+        name = data[at + 110 : at + 110 + length - 1].decode()
+        body = at + (110 + length + 3) // 4 * 4
+        if name == "TRAILER!!!":
+            break
+        names.append((name, stat.S_IFMT(mode), data[body : body + size]))
+        at = body + (size + 3) // 4 * 4
+    assert names == [
+        ("bin", stat.S_IFDIR, b""),
+        ("bin/a", stat.S_IFREG, b"four!"),
+        ("l", stat.S_IFLNK, b"bin/a"),
+    ]
+    assert len(data) % 4 == 0
+
+
+def test_equal_input_gives_equal_bytes():
+    files = {"x": (initramfs.FILE | 0o644, b"y")}
+    assert initramfs.archive(files) == initramfs.archive(files)
+
+
+FAKE = """#!/bin/sh
+for a; do
+    case "$a" in
+    *id=output,path=*) o=${a##*path=} ;;
+    *id=status,path=*) s=${a##*path=} ;;
+    *id=console,path=*) c=${a##*path=} ;;
+    esac
+done
+"""
+
+
+@pytest.fixture
+def qemu(tmp_path, monkeypatch):
+    """A QEMU that does what a shell script says with $o (output), $s (status), $c (console)."""
+    base = tmp_path / "base.cpio"
+    base.write_bytes(b"")
+    monkeypatch.setattr(initramfs, "ensure", lambda: base)
+    fake = tmp_path / "qemu"
+    monkeypatch.setattr(accel, "QEMU", str(fake))
+
+    def acts(script: str) -> None:
+        fake.write_text(FAKE + script)
+        fake.chmod(0o755)
+
+    return acts
+
+
+@pytest.mark.parametrize("status", [0, 1, 42, 255])
+def test_exit_status_is_exact(qemu, tmp_path, status):
+    qemu(f"printf 'a\\000b' >$o; echo {status} >$s")
+    seen = []
+    ran = runner.run(tmp_path / "k", ["true"], which="tcg", on_output=seen.append)
+    assert (ran.status, ran.output, b"".join(seen)) == (status, b"a\0b", b"a\0b")
+
+
+def test_panic_is_named_and_the_console_kept(qemu, tmp_path):
+    qemu("echo '[    1.0] Kernel panic - not syncing: oh' >$c")
+    with pytest.raises(KlabError, match="kernel panic") as raised:
+        runner.run(tmp_path / "k", ["true"], which="tcg", keep=tmp_path / "kept")
+    assert "not syncing: oh" in (tmp_path / "kept").read_text()
+    assert raised.value.log == str(tmp_path / "kept")
+
+
+def test_a_guest_that_hangs_meets_its_deadline(qemu, tmp_path):
+    qemu("exec sleep 60")
+    with pytest.raises(KlabError, match=r"0\.3 s passed"):
+        runner.run(tmp_path / "k", ["true"], which="tcg", deadline_s=0.3)
+
+
+def test_a_guest_that_ends_without_a_status_is_no_success(qemu, tmp_path):
+    qemu("echo hello >$o")
+    with pytest.raises(KlabError, match="without a status"):
+        runner.run(tmp_path / "k", ["true"], which="tcg")
