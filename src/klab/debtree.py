@@ -26,11 +26,13 @@ def make(
     extra: further mmdebstrap options. Raises KlabError with the log's last lines,
     or naming the archive when it cannot be reached.
     """
-    # Root needs no detour; others get their sub-ids, as klab-chroot does later.
-    mode = "root" if namespace.is_root() else "unshare"
+    # mmdebstrap's own mode unshare maps root to a sub-id; klab-chroot maps it to the user
+    # and the sub-ids to the rest. So it runs as root in a namespace of ours, where only
+    # the host's /sys cannot be mounted anew.
     argv = [
         "mmdebstrap",
-        f"--mode={mode}",
+        "--mode=root",
+        *([] if namespace.is_root() else ["--skip=chroot/mount/sys"]),
         "--variant=minbase",
         "--format=directory",
         f"--include={','.join(packages)}",
@@ -44,7 +46,7 @@ def make(
     progress = Progress(step.split(":", maxsplit=1)[0], target.parent.name[:20])
     try:
         return run.logged(
-            argv,
+            namespace.wrap(argv, mounts=True),
             log=log,
             step=step,
             mend=f"read {log}; klab doctor checks the archive and the tools",

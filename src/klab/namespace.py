@@ -24,10 +24,16 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def wrap(argv: Sequence[str | Path]) -> list[str]:
-    """`argv` run with the ids that own our trees (as it is for root)."""
+def wrap(argv: Sequence[str | Path], *, mounts: bool = False) -> list[str]:
+    """`argv` run with the ids that own our trees (as it is for root).
+
+    mounts: it also mounts things, /proc among them.
+    """
     words = [str(word) for word in argv]
-    return words if is_root() else ["unshare", "--map-root-user", "--map-auto", "--", *words]
+    if is_root():
+        return words
+    more = ["--mount", "--pid", "--fork", "--kill-child"] if mounts else []
+    return ["unshare", "--map-root-user", "--map-auto", *more, "--", *words]
 
 
 def chroot(root: Path, argv: Sequence[str | Path]) -> list[str]:
