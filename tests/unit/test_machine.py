@@ -163,6 +163,7 @@ def test_credentials_are_tmpfiles_lines():
     keys.write(made)
     lines = made.file("credentials/tmpfiles.extra").read_text().splitlines()
     written = {line.split()[1]: line.split() for line in lines}
+    assert base64.b64decode(written["/etc/hostname"][6]) == b"m1\n"
     key = written["/etc/ssh/ssh_host_ed25519_key"]
     assert key[0] == "f+~"
     assert key[2:5] == ["0600", "root", "root"]

@@ -46,7 +46,9 @@ def _file(path: str, mode: str, owner: str, content: bytes, *, again: bool) -> s
 
 def _credentials(machine: Machine, client: Path, host: Path) -> dict[str, str]:
     """systemd's credentials for the first boot (systemd.system-credentials(7))."""
+    name = f"{machine.name}\n".encode()
     lines = [
+        _file("/etc/hostname", "0644", "root", name, again=False),  # so that it is not only transient
         f"d /home/{ACCOUNT}/.ssh 0700 {ACCOUNT} {ACCOUNT} -",
         _file(
             f"/home/{ACCOUNT}/.ssh/authorized_keys",

@@ -20,7 +20,7 @@ from klab.machine import argv, console, disk, keys, model, ports, process, qmp, 
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
 
-SETTLE_S = 60.0  # seconds that a first boot may go on behind the first login
+SETTLE_S = 180.0  # seconds that a first boot may go on behind the first login
 POWER_OFF_S = 60.0
 # Nothing of the boot is left half-written, and what is only cached is not saved: free
 # pages go back to the host, so the snapshot is small.
