@@ -238,3 +238,26 @@ def test_a_wrong_key_is_final(guest, fake_ssh):
     began = time.monotonic()
     fails(lambda: ssh.wait(guest, 60, listening=True), "Permission denied")
     assert time.monotonic() - began < 5
+
+
+def test_a_machine_that_stands_still_goes_on(guest):
+    """As a `stop` that was cut off leaves it: paused, with its memory saved."""
+    process.launch(guest, paused(guest))
+    guest.stopped = True
+    assert lifecycle._go_on(guest)
+    assert not model.get("m1").stopped
+    assert not lifecycle._go_on(guest)
+
+
+def test_a_start_that_fails_keeps_what_stop_kept(guest):
+    guest.stopped = True
+    error = fails(lambda: lifecycle.start(guest, deadline_s=5), "base.raw is gone")
+    assert "--cold" in error.mend
+    assert model.get("m1").stopped
+
+
+def test_records_of_older_klabs_are_read(guest):
+    path = guest.file("machine.json")
+    path.write_text(path.read_text().replace('  "stopped": false,\n', ""))
+    assert "stopped" not in path.read_text()
+    assert model.get("m1") == guest

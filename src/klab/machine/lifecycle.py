@@ -90,12 +90,7 @@ def _power_on(machine: Machine, snapshot: str, turn: str) -> None:
     words = argv.build(machine, loadvm=snapshot)
     machine.file("qemu.argv").write_text(f"cd {shlex.quote(str(machine.dir))} && {shlex.join(words)}\n")
     console.mark(machine.console, turn)
-    try:
-        process.launch(machine, words)
-    except KlabError as error:
-        if snapshot == disk.STOPPED:
-            error.mend = f"klab vm start --name {machine.name} --cold boots from the disk; " + error.mend
-        raise
+    process.launch(machine, words)
 
 
 def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
@@ -104,17 +99,38 @@ def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
     cold: boot from the disk even where running programs were kept by `stop`.
     """
     if process.pid_of(machine):
+        changed = _go_on(machine)
         ssh.wait(machine, deadline_s)
-        return False
+        return changed
     began = time.monotonic()
-    resume = not cold and disk.STOPPED in disk.snapshots(machine)
-    _power_on(machine, disk.STOPPED if resume else "", console.RESUME if resume else console.BOOT)
+    resume = machine.stopped and not cold
+    # Noted before the machine runs: whatever happens from here on, its disk never goes
+    # back to the moment of that `stop`.
+    machine.stopped = False
+    machine.save()
+    try:
+        _power_on(machine, disk.STOPPED if resume else "", console.RESUME if resume else console.BOOT)
+    except KlabError as error:
+        if resume:
+            machine.stopped = True
+            machine.save()
+            error.mend = f"klab vm start --name {machine.name} --cold boots from the disk; {error.mend}"
+        raise
+    qmp.forget(machine, disk.STOPPED)
     ssh.wait(machine, deadline_s, listening=resume)
-    qmp.forget(machine, disk.STOPPED)  # from here on its disk is of the past
     progress.remember(
         "vm: resume" if resume else "vm: boot", machine.name, round(time.monotonic() - began, 2)
     )
     return True
+
+
+def _go_on(machine: Machine) -> bool:
+    """Let a machine run that stands still, as a `stop` that was cut off leaves it."""
+    changed = qmp.resume(machine)
+    if machine.stopped:
+        machine.stopped = False
+        machine.save()
+    return changed
 
 
 def ready(machine: Machine, deadline_s: float) -> bool:
@@ -126,6 +142,7 @@ def ready(machine: Machine, deadline_s: float) -> bool:
             machine=machine.name,
             mend=f"klab vm start --name {machine.name}",
         )
+    _go_on(machine)
     ssh.wait(machine, deadline_s)
     if machine.ready:
         return False
@@ -154,8 +171,10 @@ def reset(machine: Machine, deadline_s: float) -> bool:
         console.mark(machine.console, console.RESET)
     else:
         _power_on(machine, disk.READY, console.RESET)
+        qmp.forget(machine, disk.STOPPED)
+    machine.stopped = False
+    machine.save()
     ssh.wait(machine, deadline_s, listening=True)
-    qmp.forget(machine, disk.STOPPED)
     progress.remember("vm: reset", machine.name, round(time.monotonic() - began, 2))
     return True
 
@@ -182,6 +201,8 @@ def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> b
         )
     if not force and not dead:
         qmp.save(machine, disk.STOPPED, pause=True)
+        machine.stopped = True
+        machine.save()
     qmp.leave(machine)
     if not process.wait_gone(machine, 10):
         process.kill(machine)

@@ -49,6 +49,7 @@ class Machine:
     fixed_port: bool = False  # the ssh port was asked for by number
     created: int = 0
     ready: int | None = None
+    stopped: bool = False  # `stop` kept memory and devices: the next start goes on with them
 
     @property
     def dir(self) -> Path:
@@ -123,7 +124,7 @@ def find(name: str) -> Machine | None:
     path = machines_dir() / check_name(name) / "machine.json"
     try:
         record: dict[str, Any] = json.loads(path.read_text())
-        return Machine(**{f.name: record[f.name] for f in fields(Machine)})
+        return Machine(**{f.name: record[f.name] for f in fields(Machine) if f.name in record})
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -93,6 +94,24 @@ async def _finish(client: QMPClient, job: str) -> str:
 
 def _resume(status: dict[str, Any]) -> bool:
     return not status["running"] and status["status"] in ("paused", "restore-vm", "save-vm", "prelaunch")
+
+
+def resume(machine: Machine) -> bool:
+    """Let the machine run if it stands still; whether it did. Raises KlabError when it cannot."""
+    if command(machine, "query-status")["running"]:
+        return False
+    command(machine, "cont")
+    time.sleep(0.2)  # a write that still fails stops it again at once
+    status = command(machine, "query-status")
+    if status["running"]:
+        return True
+    raise KlabError(
+        f"the machine stands still: {status['status']}",
+        step="vm: resume",
+        machine=machine.name,
+        log=machine.log,
+        mend="io-error: free space on the host's disk; otherwise read QEMU's log",
+    )
 
 
 def save(machine: Machine, tag: str, *, pause: bool = False) -> None:
