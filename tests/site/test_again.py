@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second run of site.yml changes nothing and is quick; --check and a tag behave as Ansible users expect."""
+"""A second run of site.yml changes nothing; --check and a tag behave as Ansible users expect."""
 
 import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ import pytest
 from klab.testing.machines import Machine
 
 REPO = Path(__file__).resolve().parents[2]
-LONGEST_S = 20  # the budget of a run that finds everything done
 
 
 def site(inventory: str, *words: str) -> dict[str, dict[str, int]]:
@@ -44,10 +42,7 @@ def boot_id(machine: Machine) -> str:
 @pytest.mark.parametrize("words", [[], ["--check"], ["--tags", "kernel"]], ids=["plain", "check", "tag"])
 def test_done_is_done(machine: Machine, pytestconfig: pytest.Config, words: list[str]) -> None:
     before = boot_id(machine)
-    started = time.monotonic()
     recap = site(pytestconfig.getoption("klab_inventory"), *words)
-    took = time.monotonic() - started
     assert recap, "no host in the recap"
     assert {host: counts["changed"] for host, counts in recap.items()} == dict.fromkeys(recap, 0)
-    assert took <= LONGEST_S
     assert boot_id(machine) == before, "the machine was booted anew"
