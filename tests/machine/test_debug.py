@@ -41,7 +41,7 @@ def test_drgn_reads_the_running_kernel(machine: Machine) -> None:
 
 def test_crash_opens_vmlinux(machine: Machine, vmlinux: str) -> None:
     said = machine.output(
-        "echo 'ps 1' | crash -s --no_modules %s 2>&1", vmlinux, root=True, deadline_s=SLOW_S
+        "printf 'ps 1\\nquit\\n' | crash -s --no_modules %s 2>&1", vmlinux, root=True, deadline_s=SLOW_S
     )
     expect.holds(
         "systemd" in said,

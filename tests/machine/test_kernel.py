@@ -4,6 +4,7 @@
 from typing import Any
 
 from klab import digest as digests
+from klab.kernel import flavour as flavours
 from klab.store import Entry
 from klab.testing import expect
 from klab.testing.machines import Machine
@@ -46,7 +47,8 @@ def test_every_requested_symbol_has_its_value(facts: dict[str, Any], artefact: E
 
 
 def test_command_line_holds_what_was_asked(facts: dict[str, Any], machine: Machine, artefact: Entry) -> None:
-    wanted = [*artefact.manifest["cmdline"], *machine.record.kernel.get("cmdline", "").split()]
+    flavour = flavours.load(artefact.manifest["flavour"])
+    wanted = [*flavour.cmdline, *machine.record.kernel["cmdline"].split()]
     running = facts["cmdline"].split()
     expect.holds(
         set(wanted) <= set(running) and any(word.startswith("root=") for word in running),
