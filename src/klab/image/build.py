@@ -45,7 +45,8 @@ def keep(plan: Plan) -> None:
         if not plan.rootfs_tree.exists():
             raise KlabError("there is no tree to keep", step="image: keep", mend="klab image base")
         started = time.monotonic()
-        epoch = trees.clean(plan.rootfs_tree)
+        epoch = trees.epoch_of(plan.rootfs_tree)
+        trees.clean(plan.rootfs_tree, epoch)
         packages = trees.packages(plan.rootfs_tree)
         with store.drafting(ROOTFS, plan.rootfs_digest) as draft:
             trees.pack(plan.rootfs_tree, draft.path / TAR, epoch)
@@ -83,9 +84,14 @@ def seal(plan: Plan) -> store.Entry:
             step="image: seal",
             mend=f"run role kernel_install on it: {_rebuild(plan)}",
         )
+    rootfs = plan.rootfs()
+    if rootfs is None:
+        raise KlabError("the tree's first stage is gone", step="image: seal", mend="klab image keep")
+    # The packages' date, not the kernel's: what the first stage dated stays as it is.
+    epoch = int(rootfs.manifest["epoch"])
     started = time.monotonic()
     with store.drafting(IMAGES, plan.digest) as draft:
-        epoch = trees.clean(plan.tree)
+        trees.clean(plan.tree, epoch)
         packages = trees.packages(plan.tree)
         used = disk.seal(plan.tree, draft.path, plan.digest, epoch, plan.size_gib)
         allocated = disk.allocated(draft.path / disk.NAME)

@@ -65,7 +65,7 @@ def bootstrap(tree: Path, suite: str, packages: list[str]) -> run.Result | None:
     return used
 
 
-def _epoch(tree: Path) -> int:
+def epoch_of(tree: Path) -> int:
     """When the newest package of the tree was built, in seconds since 1970."""
     stamps = [path.stat().st_mtime for path in (tree / "var/lib/dpkg/info").glob("*.md5sums")]
     if not stamps:
@@ -73,12 +73,11 @@ def _epoch(tree: Path) -> int:
     return int(max(stamps))
 
 
-def clean(tree: Path) -> int:
-    """Take away what differs from build to build; the epoch for file times is returned.
+def clean(tree: Path, epoch: int) -> None:
+    """Take away what differs from build to build; `epoch` dates what needs a date.
 
     Raises KlabError when the tree cannot be cleaned.
     """
-    epoch = _epoch(tree)
     script = data_file("image-clean.sh").read_text()
     done = subprocess.run(
         namespace.chroot(tree, ["/bin/sh", "-eu", "-s", str(epoch)]),
@@ -97,7 +96,6 @@ def clean(tree: Path) -> int:
     subprocess.run(
         namespace.wrap(["/bin/sh", "-euc", _RESOLVER, "sh", tree / "etc/resolv.conf"]), check=True, timeout=60
     )
-    return epoch
 
 
 def tar_options(epoch: int) -> list[str]:
