@@ -12,6 +12,7 @@ import yaml
 from klab.kernel import artefact as artefacts
 from klab.paths import repo_dir
 from klab.store import Entry
+from klab.testing import expect
 from klab.testing.machines import Machine
 
 SOURCES = Path(__file__).parent / "src"
@@ -45,7 +46,7 @@ def facts(machine: Machine, settings: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def current_kernel(artefact: Entry) -> Entry:
     """The kernel that this checkout builds for the machine's flavour."""
-    return artefacts.get(artefact.manifest["flavour"])
+    return expect.or_fail(artefacts.get, artefact.manifest["flavour"])
 
 
 @pytest.fixture(scope="session")

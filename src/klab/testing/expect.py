@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import pytest
+
+from klab.errors import KlabError
+
+T = TypeVar("T")
 
 SHOWN = 2000  # characters of an observation that a message shows
 
@@ -38,3 +43,13 @@ def holds(fine: bool, what: str, *, observed: Any, expected: str, look: str | Pa
     __tracebackhide__ = True
     if not fine:
         fail(what, observed=observed, expected=expected, look=look)
+
+
+def or_fail(make: Callable[[str], T], name: str) -> T:
+    """What `make(name)` returns; a KlabError of it is shown as klab shows it, without a traceback."""
+    __tracebackhide__ = True
+    try:
+        return make(name)
+    except KlabError as error:
+        text = str(error)
+    pytest.fail(text, pytrace=False)

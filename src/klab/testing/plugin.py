@@ -11,18 +11,17 @@ A machine that cannot be reached is an error of each of its tests, never a skip.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from klab.errors import KlabError
+from klab.testing import expect
 
 if TYPE_CHECKING:
     from klab import store
     from klab.testing.machines import Machine
 
-T = TypeVar("T")
 INVENTORY = "inventories/single"
 _names = pytest.StashKey[list[str]]()
 
@@ -81,21 +80,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.user_properties += machines.junit_properties(spec.params["machine"])
 
 
-def _or_error(make: Callable[[str], T], name: str) -> T:
-    """What `make` makes, or a set-up error that reads as klab's errors do, without a traceback."""
-    try:
-        return make(name)
-    except KlabError as error:
-        text = str(error)
-    pytest.fail(text, pytrace=False)
-
-
 @pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest) -> Machine:
     """A lab machine that answers over ssh."""
     from klab.testing import machines
 
-    return _or_error(machines.reach, request.param)
+    return expect.or_fail(machines.reach, request.param)
 
 
 @pytest.fixture(scope="session")
@@ -103,4 +93,4 @@ def artefact(machine: Machine) -> store.Entry:
     """The kernel that the machine must run: its cache entry with the manifest."""
     from klab.testing import machines
 
-    return _or_error(machines.kernel_of, machine.name)
+    return expect.or_fail(machines.kernel_of, machine.name)
