@@ -22,6 +22,7 @@ from klab.machine.parts import Wanted
 
 SETTLE_S = 180.0  # seconds that a first boot may go on behind the first login
 POWER_OFF_S = 60.0
+LEAVE_S = 10.0  # QEMU, told to quit, closes its disk image
 # Nothing of the boot is left half-written, and what is only cached is not saved: free
 # pages go back to the host, so the snapshot is small.
 SETTLE = (
@@ -166,12 +167,14 @@ def reset(machine: Machine, deadline_s: float) -> bool:
         )
     began = time.monotonic()
     if process.pid_of(machine):
+        # In a process of its own: a running QEMU lets an emulated TSC never go back, so the
+        # guest would wake up with its clock far ahead of its timers (RCU stalls, lost watchdogs).
         ssh.hang_up(machine)
-        qmp.load(machine, disk.READY)
-        console.mark(machine.console, console.RESET)
-    else:
-        _power_on(machine, disk.READY, console.RESET)
-        qmp.forget(machine, disk.STOPPED)
+        qmp.leave(machine)
+        if not process.wait_gone(machine, LEAVE_S):
+            process.kill(machine)
+    _power_on(machine, disk.READY, console.RESET)
+    qmp.forget(machine, disk.STOPPED)
     machine.stopped = False
     machine.save()
     ssh.wait(machine, deadline_s, listening=True)
@@ -204,7 +207,7 @@ def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> b
         machine.stopped = True
         machine.save()
     qmp.leave(machine)
-    if not process.wait_gone(machine, 10):
+    if not process.wait_gone(machine, LEAVE_S):
         process.kill(machine)
     return True
 

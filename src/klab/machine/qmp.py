@@ -132,18 +132,6 @@ def save(machine: Machine, tag: str, *, pause: bool = False) -> None:
     _session(machine, talk, JOB_S, f"vm: save snapshot {tag}")
 
 
-def load(machine: Machine, tag: str) -> None:
-    """Put the running machine back to snapshot `tag`: disk, memory, devices."""
-
-    async def talk(client: QMPClient) -> None:
-        await client.execute("stop")
-        await _job(client, "snapshot-load", tag)
-        if _resume(await _ask(client, "query-status")):
-            await client.execute("cont")
-
-    _session(machine, talk, JOB_S, f"vm: load snapshot {tag}")
-
-
 def forget(machine: Machine, tag: str) -> None:
     """Delete snapshot `tag` of the running machine, if it is there."""
 
