@@ -8,7 +8,7 @@ from typing import Any
 
 from klab import namespace, store
 from klab.errors import KlabError
-from klab.image import disk
+from klab.image import claim, disk
 from klab.image import tree as trees
 from klab.image.plan import BASE, IMAGES, ROOTFS, Plan
 from klab.progress import remember
@@ -27,7 +27,7 @@ def _rebuild(plan: Plan) -> str:
 
 def base(plan: Plan) -> bool:
     """Make the bare tree; whether it was made now."""
-    with trees.alone(plan.rootfs_tree):
+    with claim.held(plan.rootfs_tree):
         used = trees.bootstrap(plan.rootfs_tree, plan.suite, sorted(BASE))
     if used is None:
         return False
@@ -40,8 +40,19 @@ def keep(plan: Plan) -> None:
 
     Raises KlabError when there is neither a kept nor a provisioned tree.
     """
-    rootfs = plan.rootfs()
-    if rootfs is None:
+    with claim.held(plan.tree):
+        rootfs = plan.rootfs() or _keep_rootfs(plan)
+        if plan.tree.exists():
+            namespace.remove(plan.rootfs_tree.parent)
+        elif plan.rootfs_tree.exists():
+            trees.move(plan.rootfs_tree, plan.tree)
+        else:
+            trees.unpack(rootfs.file(TAR), plan.tree)
+
+
+def _keep_rootfs(plan: Plan) -> store.Entry:
+    """Publish the provisioned tree."""
+    with claim.held(plan.rootfs_tree):
         if not plan.rootfs_tree.exists():
             raise KlabError("there is no tree to keep", step="image: keep", mend="klab image base")
         started = time.monotonic()
@@ -50,7 +61,7 @@ def keep(plan: Plan) -> None:
         packages = trees.packages(plan.rootfs_tree)
         with store.drafting(ROOTFS, plan.rootfs_digest) as draft:
             trees.pack(plan.rootfs_tree, draft.path / TAR, epoch)
-            rootfs = draft.publish(
+            return draft.publish(
                 {
                     "suite": plan.suite,
                     "sets": list(plan.sets),
@@ -62,12 +73,6 @@ def keep(plan: Plan) -> None:
                 },
                 [TAR],
             )
-    if plan.tree.exists():
-        namespace.remove(plan.rootfs_tree.parent)
-    elif plan.rootfs_tree.exists():
-        trees.move(plan.rootfs_tree, plan.tree)
-    else:
-        trees.unpack(rootfs.file(TAR), plan.tree)
 
 
 def seal(plan: Plan) -> store.Entry:
@@ -90,7 +95,7 @@ def seal(plan: Plan) -> store.Entry:
     # The packages' date, not the kernel's: what the first stage dated stays as it is.
     epoch = int(rootfs.manifest["epoch"])
     started = time.monotonic()
-    with store.drafting(IMAGES, plan.digest) as draft:
+    with claim.held(plan.tree), store.drafting(IMAGES, plan.digest) as draft:
         trees.clean(plan.tree, epoch)
         packages = trees.packages(plan.tree)
         used = disk.seal(plan.tree, draft.path, plan.digest, epoch, plan.size_gib)

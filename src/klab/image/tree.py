@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from klab import debtree, lock, namespace, run
+from klab import debtree, namespace, run
 from klab.errors import KlabError
-from klab.paths import cache_dir, data_file, log_dir
+from klab.paths import data_file, log_dir
 
 DNS = "10.0.2.3"  # the resolver of QEMU's user network
 EXTRA = (
@@ -35,14 +33,6 @@ EXTRA = (
 )
 
 _RESOLVER = f'rm -f "$1"; echo nameserver {DNS} >"$1"; chmod 644 "$1"'
-
-
-@contextmanager
-def alone(tree: Path) -> Iterator[None]:
-    """Only one verb at a time works on a tree."""
-    name = tree.parent.name
-    with lock.held(cache_dir() / "locks" / name, f"the image's {name[:17]}"):
-        yield
 
 
 def bootstrap(tree: Path, suite: str, packages: list[str]) -> run.Result | None:
@@ -151,7 +141,6 @@ def unpack(tar: Path, tree: Path) -> None:
 
 def move(tree: Path, target: Path) -> None:
     """Go on with a finished tree under another digest."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     tree.rename(target)
     shutil.rmtree(tree.parent)
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module klab_files: many small files, in one round trip, changed only when they differ."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from klab.paths import repo_dir
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    path = repo_dir() / "plugins/modules/klab_files.py"
+    spec = importlib.util.spec_from_file_location("klab_files", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def call(*files: dict[str, str], check: bool = False) -> dict[str, Any]:
+        items = [{"owner": getpass.getuser(), **item} for item in files]
+        with patch_module_args({"files": items, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+            module.main()
+        return dict(json.loads(capsys.readouterr().out))
+
+    return call
+
+
+def items(folder: Path) -> list[dict[str, str]]:
+    return [
+        {"path": str(folder / "deep/file"), "content": "text\n", "mode": "0640"},
+        {"path": str(folder / "link"), "state": "link", "content": "/dev/null"},
+        {"path": str(folder / "folder"), "state": "directory", "mode": "0700"},
+        {"path": str(folder / "gone"), "state": "absent"},
+    ]
+
+
+def test_all_is_put_in_place_and_a_second_run_changes_nothing(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "gone").write_text("")
+    first = run(*items(tmp_path))
+    assert first["changed"]
+    assert len(first["paths"]) == 4
+    assert (tmp_path / "deep/file").read_text() == "text\n"
+    assert (tmp_path / "deep/file").stat().st_mode & 0o7777 == 0o640
+    assert (tmp_path / "link").readlink() == Path("/dev/null")
+    assert (tmp_path / "folder").stat().st_mode & 0o7777 == 0o700
+    assert not (tmp_path / "gone").exists()
+    assert not run(*items(tmp_path))["changed"]
+
+
+def test_check_mode_tells_and_does_nothing(tmp_path: Path, run: Any) -> None:
+    told = run(*items(tmp_path), check=True)
+    assert told["changed"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_gives_way_to_a_file_and_its_target_stays(tmp_path: Path, run: Any) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "path").symlink_to(target)
+    assert run({"path": str(tmp_path / "path"), "content": "own"})["changed"]
+    assert target.read_text() == "precious"
+    assert (tmp_path / "path").read_text() == "own"
+    assert not (tmp_path / "path").is_symlink()
+
+
+def test_a_diff_shows_what_was_and_what_is(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "path").write_text("old\n")
+    diff = run({"path": str(tmp_path / "path"), "content": "new\n"})["diff"][0]
+    assert (diff["before"], diff["after"]) == ("old\n", "new\n")
+
+
+def test_a_path_that_cannot_be_is_named(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "file").write_text("")
+    told = run({"path": str(tmp_path / "file/below"), "content": "x"})
+    assert told["failed"]
+    assert str(tmp_path / "file/below") in told["msg"]
