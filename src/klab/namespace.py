@@ -27,13 +27,13 @@ def is_root() -> bool:
 def wrap(argv: Sequence[str | Path], *, mounts: bool = False) -> list[str]:
     """`argv` run with the ids that own our trees (as it is for root).
 
-    mounts: it also mounts things, /proc among them.
+    mounts: it also mounts things, /proc among them, and starts daemons of its own: it
+    gets namespaces for both, so that all of that ends with it.
     """
     words = [str(word) for word in argv]
-    if is_root():
-        return words
+    ids = [] if is_root() else ["--map-root-user", "--map-auto"]
     more = ["--mount", "--pid", "--fork", "--kill-child"] if mounts else []
-    return ["unshare", "--map-root-user", "--map-auto", *more, "--", *words]
+    return ["unshare", *ids, *more, "--", *words] if ids or more else words
 
 
 def chroot(root: Path, argv: Sequence[str | Path]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from klab import debtree, namespace, run
@@ -38,12 +39,7 @@ _RESOLVER = f'rm -f "$1"; echo nameserver {DNS} >"$1"; chmod 644 "$1"'
 def bootstrap(tree: Path, suite: str, packages: list[str]) -> run.Result | None:
     """Make the base tree; None when it stands already, then half-done packages are finished."""
     if tree.exists():
-        subprocess.run(
-            namespace.chroot(tree, ["dpkg", "--configure", "-a", "--force-confold"]),
-            check=False,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-        )
+        _finish(tree)
         return None
     draft = tree.with_name("root.new")
     namespace.remove(draft)
@@ -53,6 +49,27 @@ def bootstrap(tree: Path, suite: str, packages: list[str]) -> run.Result | None:
     )
     draft.rename(tree)
     return used
+
+
+def _finish(tree: Path, patience_s: float = 300) -> None:
+    """Configure packages that a cut-off run left half done.
+
+    What that run started may still be at work in the tree: it is waited for.
+    Raises KlabError when the packages cannot be configured.
+    """
+    argv = namespace.chroot(tree, ["dpkg", "--configure", "-a", "--force-confold"])
+    until = time.monotonic() + patience_s
+    while True:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        if done.returncode == 0:
+            return
+        if "lock" not in done.stderr or time.monotonic() > until:
+            raise KlabError(
+                f"the half-done packages of the tree cannot be configured: {done.stderr.strip()}",
+                step="image: base",
+                mend=f"klab-chroot {tree} dpkg --configure -a; or remove {tree.parent}",
+            )
+        time.sleep(2)
 
 
 def epoch_of(tree: Path) -> int:
