@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+BLOCK = 1 << 20  # bytes read at a time
 SHORT = 12  # hex digits that stand for a digest in uname, paths and tables
 
 
@@ -19,9 +22,41 @@ def of_data(data: Any) -> str:
 
 
 def of_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes. Raises OSError when it cannot be read."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 (hex) of a file's bytes. Raises OSError when it cannot be read.
+
+    The holes of a sparse file count as the zeros that they are, without being read.
+    """
+    total = hashlib.sha256()
+    with path.open("rb", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if not stream.seekable() or size < BLOCK:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        zeros, block = bytes(BLOCK), bytearray(BLOCK)
+        at = 0
+        while at < size:
+            data = _data_after(stream.fileno(), at, size)
+            while at < data:
+                total.update(zeros[: min(BLOCK, data - at)])
+                at = min(at + BLOCK, data)
+            hole = os.lseek(stream.fileno(), at, os.SEEK_HOLE) if at < size else size
+            stream.seek(at)
+            while at < hole:
+                got = stream.readinto(memoryview(block)[: min(BLOCK, hole - at)])
+                if not got:
+                    return total.hexdigest()  # cut short while it was read
+                total.update(memoryview(block)[:got])
+                at += got
+    return total.hexdigest()
+
+
+def _data_after(number: int, at: int, size: int) -> int:
+    """Where the data of an open file goes on; its size when only a hole is left."""
+    try:
+        return os.lseek(number, at, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return size
 
 
 def of_tree(root: Path, *, skip: Iterable[str] = ("__pycache__",)) -> str:
