@@ -145,6 +145,15 @@ def test_two_runs_never_share_a_tree(tmp_path: Path, cache: Path) -> None:
         pass
 
 
+def test_only_trees_that_nobody_works_on_are_abandoned(cache: Path) -> None:
+    for name in ("tree-old", "tree-busy", "tree-mine", "kernels-x"):
+        (cache / "work" / name).mkdir(parents=True)
+    init = f"1 {claim._stat(1)[1]}"
+    (cache / "work/tree-busy/claim").write_text(init)
+    with claim.held(cache / "work/tree-mine/root"):
+        assert [path.name for path in claim.abandoned()] == ["tree-old"]
+
+
 def test_the_run_above_a_verb_is_found() -> None:
     code = "from klab.image import claim; print(claim.current_run())"
     inner = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"

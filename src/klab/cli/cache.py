@@ -13,6 +13,7 @@ import click
 from klab import digest as digests
 from klab import namespace, store
 from klab.cli.verb import Outcome, check_option, verb
+from klab.image import claim
 from klab.machine import model
 from klab.paths import cache_dir
 
@@ -81,7 +82,7 @@ def verify() -> Outcome:
 @click.option("--keep", default=1, show_default=True, help="Entries of each kind that stay, newest first.")
 @check_option
 def prune(keep: int, check: bool) -> Outcome:
-    """Remove old entries, and say which; what a machine is made of stays.
+    """Remove old entries and half-done images, and say which; what a machine is made of stays.
 
     Example: klab cache prune --keep 2 --check
     """
@@ -91,9 +92,13 @@ def prune(keep: int, check: bool) -> Outcome:
     gone = [
         entry for kind in KINDS for entry in store.entries(kind)[max(keep, 0) :] if entry.digest not in used
     ]
-    for entry in gone:
+    trees = claim.abandoned()
+    for path in [entry.path for entry in gone] + trees:
         if not check:
-            namespace.remove(entry.path)
+            namespace.remove(path)
     done = "would be removed" if check else "removed"
     lines = [f"{done}: {entry.kind} {digests.short(entry.digest)}" for entry in gone]
-    return Outcome(bool(gone), "\n".join(lines) or "nothing to remove", {"removed": [e.digest for e in gone]})
+    lines += [f"{done}: half-done {path.name[:17]}" for path in trees]
+    return Outcome(
+        bool(lines), "\n".join(lines) or "nothing to remove", {"removed": [e.digest for e in gone]}
+    )

@@ -76,3 +76,18 @@ def held(tree: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         note.write_text(mine)
         yield
+
+
+def abandoned() -> list[Path]:
+    """The folders of trees that no run works on: of cut-off builds that nobody took up."""
+    idle = []
+    for folder in sorted((cache_dir() / "work").glob("tree-*")):
+        note = folder / "claim"
+        if note.exists() and alive(note.read_text()):
+            continue
+        try:
+            with lock.held(cache_dir() / "locks" / folder.name, folder.name):
+                idle.append(folder)
+        except KlabError:
+            continue  # a verb that was called by hand is at work there
+    return idle
