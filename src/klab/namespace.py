@@ -8,7 +8,6 @@ looked into and removed only from a user namespace; root needs none of that.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,22 +52,37 @@ def binds(pairs: Mapping[str, Path]) -> dict[str, str]:
     return {"KLAB_BIND": " ".join(f"{host}:{inside}" for inside, host in pairs.items())}
 
 
+def mounts_below(path: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> list[str]:
+    """What is mounted at or below `path` as this process sees it, deepest first."""
+    top = str(path.resolve())
+    points = [
+        line.split()[4].encode().decode("unicode_escape") for line in mountinfo.read_text().splitlines()
+    ]
+    return sorted((p for p in points if p == top or p.startswith(f"{top}/")), key=len, reverse=True)
+
+
 def remove(path: Path) -> None:
     """Remove a tree whoever owns its files; nothing there is fine.
 
-    Raises KlabError when something is left (a mount, a file that is in use).
+    Raises KlabError when something is mounted below (it may be the host's own /dev: it is
+    not touched) or when something is left.
     """
     if path.is_symlink() or path.is_file():
         path.unlink()
     if not path.exists():
         return
-    if is_root():
-        shutil.rmtree(path)
-        return
-    done = subprocess.run(wrap(["rm", "-rf", "--", path]), capture_output=True, text=True, check=False)
+    if mounted := mounts_below(path):
+        raise KlabError(
+            f"{path} is not removed: {len(mounted)} file systems are mounted in it",
+            step="clean up",
+            mend="\n".join(f"umount {point}" for point in mounted),
+        )
+    # Nor is one entered that this process does not see.
+    argv = wrap(["rm", "-rf", "--one-file-system", "--", path])
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if path.exists():
         raise KlabError(
-            f"cannot remove {path}: {done.stderr.strip()}",
+            f"cannot remove {path}: {done.stderr.strip()[-500:]}",
             step="clean up",
             mend="look for mounts below it (findmnt) and remove it by hand",
         )
