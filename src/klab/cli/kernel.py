@@ -38,10 +38,10 @@ def build(flavour: str, check: bool) -> Outcome:
         entry = artefact.find(flavour)
         if entry is None:
             return Outcome(True, f"the kernel of flavour {flavour} would be built")
-        return Outcome(False, f"kernel {flavour} is in the cache", builder.describe(entry))
+        return Outcome(False, f"kernel {flavour} is in the cache", builder.hand_over(entry, flavour))
     entry, built = builder.ensure(flavour)
     state = "built" if built else "reused"
-    return Outcome(built, f"kernel {flavour} {state}: {entry.path}", builder.describe(entry))
+    return Outcome(built, f"kernel {flavour} {state}: {entry.path}", builder.hand_over(entry, flavour))
 
 
 @verb(command, "prove")
@@ -68,7 +68,7 @@ def show(flavour: str) -> Outcome:
     Example: klab kernel show --flavour lab --json
     """
     entry = artefact.get(flavour)
-    facts = builder.describe(entry)
+    facts = builder.hand_over(entry, flavour)
     return Outcome(False, "\n".join(f"{key}: {value}" for key, value in facts.items()), facts)
 
 

@@ -15,7 +15,14 @@ from klab.kernel.fragment import combine
 
 KIND = "kernels"
 RECIPE = 1  # raise when the way kernels are built changes their bytes
-FILES = ("bzImage", "vmlinux", "config", "System.map", "gdb-scripts.tar")
+# The artefact's files and where a build leaves them below its output folder.
+FILES = {
+    "bzImage": "arch/x86/boot/bzImage",
+    "vmlinux": "vmlinux",
+    "config": ".config",
+    "System.map": "System.map",
+}
+GDB_SCRIPTS = "gdb-scripts.tar"
 
 
 @dataclass(frozen=True)

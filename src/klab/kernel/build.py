@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from klab import digest as digests
@@ -77,7 +77,7 @@ def compile_kernel(
     """
     name = plan.flavour.name
     out = draft / "out"
-    resumed = (out / "vmlinux.o").exists() or (out / "init").exists()
+    resumed = (out / ".config").exists()  # resolved by a run that was cut off
     log = log_dir() / f"kernel_build-{name}.log"
     requests = resolve(plan.flavour, tools, tree, draft, log)
 
@@ -124,12 +124,10 @@ def _expected(plan: artefact.Plan) -> int:
 def collect(draft: Path, tree: Path, release: str) -> list[str]:
     """Put the artefact's files into `draft` itself; returns their names."""
     out = draft / "out"
-    shutil.copy2(out / "arch/x86/boot/bzImage", draft / "bzImage")
-    shutil.copy2(out / "vmlinux", draft / "vmlinux")
-    shutil.copy2(out / ".config", draft / "config")
-    shutil.copy2(out / "System.map", draft / "System.map")
-    names = list(artefact.FILES)
-    _gdb_scripts(out, tree, draft / "gdb-scripts.tar")
+    for name, place in artefact.FILES.items():
+        shutil.copy2(out / place, draft / name)
+    _gdb_scripts(out, tree, draft / artefact.GDB_SCRIPTS)
+    names = [*artefact.FILES, artefact.GDB_SCRIPTS]
     for package in draft.glob("linux-*.deb"):
         if package.name.startswith((f"linux-image-{release}_", f"linux-headers-{release}_")):
             names.append(package.name)
@@ -170,9 +168,7 @@ def manifest(
             r.name: {"value": r.value, "fragment": r.fragment, "reason": r.reason} for r in requests.values()
         },
         "inputs": {key: value for key, value in plan.inputs.items() if key != "symbols"},
-        "cost": cost.__dict__,
-        "wall_s": cost.wall_s,
-        "cpu_s": cost.cpu_s,
+        "cost": asdict(cost),
         "rebuild": f"klab kernel build --flavour {plan.flavour.name}",
     }
 
@@ -195,14 +191,12 @@ def ensure(name: str) -> tuple[store.Entry, bool]:
 
 
 def describe(entry: store.Entry) -> dict[str, object]:
-    """The fields of an artefact that roles and people ask for."""
-    body = {key: entry.manifest[key] for key in ("flavour", "release", "cost")}
-    cmdline = list(flavours.load(str(body["flavour"])).cmdline)
+    """The fields of an artefact that people ask for, whether its flavour still exists or not."""
     packages = sorted(str(entry.file(name)) for name in entry.manifest["files"] if name.endswith(".deb"))
-    return {
-        "digest": entry.digest,
-        "path": str(entry.path),
-        "packages": packages,
-        "cmdline": cmdline,
-        **body,
-    }
+    known = {key: entry.manifest[key] for key in ("flavour", "release", "cost")}
+    return {"digest": entry.digest, "path": str(entry.path), "packages": packages, **known}
+
+
+def hand_over(entry: store.Entry, name: str) -> dict[str, object]:
+    """The same for roles, with the command line that flavour `name` asks for now."""
+    return {**describe(entry), "cmdline": list(flavours.load(name).cmdline)}
