@@ -78,7 +78,8 @@ def find(kind: str, digest: str) -> Entry | None:
         return Entry(kind, digest, path, manifest)
     aside = path.with_name(f"{digest}.damaged-{os.getpid()}")
     path.rename(aside)
-    (cache_dir() / "damaged.log").open("a").write(f"{aside}: {damage}\n")
+    with (cache_dir() / "damaged.log").open("a") as stream:
+        stream.write(f"{aside}: {damage}\n")
     return None
 
 

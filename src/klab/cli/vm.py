@@ -217,15 +217,20 @@ def splats(name: str, everything: bool) -> Outcome:
     return Outcome(False, text or f"{name}: no kernel complaint", data, code=1 if found else 0)
 
 
+def _machine(name: str) -> model.Machine:
+    """The machine, for the two commands that are no verbs; without one, the end."""
+    try:
+        return model.get(name)
+    except KlabError as error:
+        sys.exit(f"klab: {error}")
+
+
 @command.command("ssh", context_settings={"ignore_unknown_options": True})
 @name_argument
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def ssh_(name: str, words: tuple[str, ...]) -> None:
     """Log in, or run WORDS there: klab vm ssh lab1 uname -r."""
-    try:
-        machine = model.get(name)
-    except KlabError as error:
-        sys.exit(f"klab: {error}")
+    machine = _machine(name)
     os.execvp("ssh", ["ssh", "-F", str(machine.ssh_config), name, *words])  # noqa: S606 - no shell is wanted
 
 
@@ -235,8 +240,5 @@ def ssh_(name: str, words: tuple[str, ...]) -> None:
 @click.option("-n", "--lines", type=int, default=40, show_default=True)
 def console_(name: str, follow: bool, lines: int) -> None:
     """Show what the machine printed on its serial console."""
-    try:
-        machine = model.get(name)
-    except KlabError as error:
-        sys.exit(f"klab: {error}")
+    machine = _machine(name)
     os.execvp("tail", ["tail", f"-n{lines}", *(["-F"] if follow else []), str(machine.console)])  # noqa: S606 - no shell is wanted

@@ -170,9 +170,7 @@ def reset(machine: Machine, deadline_s: float) -> bool:
         # In a process of its own: a running QEMU lets an emulated TSC never go back, so the
         # guest would wake up with its clock far ahead of its timers (RCU stalls, lost watchdogs).
         ssh.hang_up(machine)
-        qmp.leave(machine)
-        if not process.wait_gone(machine, LEAVE_S):
-            process.kill(machine)
+        _leave(machine)
     _power_on(machine, disk.READY, console.RESET)
     qmp.forget(machine, disk.STOPPED)
     machine.stopped = False
@@ -180,6 +178,13 @@ def reset(machine: Machine, deadline_s: float) -> bool:
     ssh.wait(machine, deadline_s, listening=True)
     progress.remember("vm: reset", machine.name, round(time.monotonic() - began, 2))
     return True
+
+
+def _leave(machine: Machine) -> None:
+    """End QEMU without a word to the guest; by force when it does not go."""
+    qmp.leave(machine)
+    if not process.wait_gone(machine, LEAVE_S):
+        process.kill(machine)
 
 
 def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> bool:
@@ -206,9 +211,7 @@ def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> b
         qmp.save(machine, disk.STOPPED, pause=True)
         machine.stopped = True
         machine.save()
-    qmp.leave(machine)
-    if not process.wait_gone(machine, LEAVE_S):
-        process.kill(machine)
+    _leave(machine)
     return True
 
 
