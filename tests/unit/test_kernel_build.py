@@ -5,18 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from fixtures import fakekernels
 from klab import digest, store
 from klab.errors import KlabError
 from klab.kernel import artefact, build, flavour, source
 
-FAKE = Path(__file__).parents[1] / "fixtures/fakelinux"
 SYMBOLS = ["BPF_SYSCALL=y", "DEBUG_INFO_DWARF5=y", "EXT4=y", "FUSE=m", "MODULES=y"]
 BASE = "\n".join(["# Enough to boot.", *(f"CONFIG_{symbol}" for symbol in SYMBOLS), ""])
 
@@ -27,8 +26,7 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "kernels"
     (folder / "fragments").mkdir(parents=True)
     tarball = tmp_path / "fakelinux.tar"
-    with tarfile.open(tarball, "w") as archive:
-        archive.add(FAKE, "fakelinux")
+    fakekernels.pack(tarball)
     flavours = {
         "sources": {
             "fake": {
@@ -51,13 +49,11 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     (folder / "flavours.yml").write_text(yaml.safe_dump(flavours))
     (folder / "fragments/base.config").write_text(BASE)
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for name, value in {
         "KLAB_KERNELS": folder,
         "KLAB_BUILD_ROOT": "host",
         "KLAB_CACHE": tmp_path / "cache",
         "KLAB_STATE": tmp_path / "state",
-        "PATH": path,
     }.items():
         monkeypatch.setenv(name, str(value))
     flavour.read.cache_clear()
@@ -66,6 +62,13 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fragment(kernels: Path, text: str) -> None:
     (kernels / "fragments/base.config").write_text(BASE + text)
+
+
+def unpacked() -> Path:
+    """The cached source, to be changed behind klab's back."""
+    entry = source.find(flavour.load("lab").source)
+    assert entry is not None
+    return entry.path / "tree"
 
 
 def test_a_flavour_becomes_an_artefact_with_manifest_and_packages(kernels: Path) -> None:
@@ -157,6 +160,12 @@ def test_a_build_that_was_killed_goes_on(kernels: Path) -> None:
         build.ensure("lab")
     kept = [path.name for path in (kernels.parent / "cache/work").rglob("*.o")]
     assert "ext4.o" in kept
+    (unpacked() / "lib/broken_driver.c").write_text("int broken_driver(void) { return 0; }\n")
+    entry, _ = build.ensure("lab")
+    compiled = (kernels.parent / "state/logs/kernel_build-lab.log").read_text()
+    assert "broken_driver.o" in compiled
+    assert "ext4.o" not in compiled
+    assert entry.manifest["cost"]["resumed"]
 
 
 def test_a_build_that_is_under_way_is_not_started_twice(kernels: Path) -> None:
@@ -170,19 +179,8 @@ def test_a_build_that_is_under_way_is_not_started_twice(kernels: Path) -> None:
 
 
 def test_ctrl_c_ends_a_run_with_130_and_without_a_trace_back(kernels: Path) -> None:
-    makefile = kernels.parent / "slow"
-    makefile.mkdir()
-    tree = makefile / "fakelinux"
-    subprocess.run(["cp", "-r", FAKE, tree], check=True)
-    script = tree / "scripts/compile.sh"
-    script.write_text("#!/bin/sh\nsleep 60\n")
-    tarball = makefile / "slow.tar"
-    with tarfile.open(tarball, "w") as archive:
-        archive.add(tree, "fakelinux")
-    path = kernels / "flavours.yml"
-    data = yaml.safe_load(path.read_text())
-    data["sources"]["fake"] |= {"url": str(tarball), "sha256": digest.of_file(tarball)}
-    path.write_text(yaml.safe_dump(data))
+    source.ensure(flavour.load("lab").source)
+    (unpacked() / "scripts/compile.sh").write_text("#!/bin/sh\nsleep 60\n")
     running = subprocess.Popen(
         [sys.executable, "-m", "klab", "kernel", "build"], stderr=subprocess.PIPE, text=True
     )
@@ -196,3 +194,14 @@ def test_ctrl_c_ends_a_run_with_130_and_without_a_trace_back(kernels: Path) -> N
     assert running.returncode == 130
     assert "Traceback" not in said
     assert "goes on from here" in said
+
+
+def test_an_artefact_outlives_its_flavour(kernels: Path) -> None:
+    build.ensure("lab")
+    path = kernels / "flavours.yml"
+    path.write_text(path.read_text().replace("lab:", "other:"))
+    flavour.read.cache_clear()
+    (entry,) = store.entries(artefact.KIND)
+    assert build.describe(entry)["flavour"] == "lab"
+    with pytest.raises(KlabError):
+        build.hand_over(entry, "lab")
