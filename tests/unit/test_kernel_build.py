@@ -181,9 +181,10 @@ def test_a_build_that_is_under_way_is_not_started_twice(kernels: Path) -> None:
 def test_ctrl_c_ends_a_run_with_130_and_without_a_trace_back(kernels: Path) -> None:
     source.ensure(flavour.load("lab").source)
     (unpacked() / "scripts/compile.sh").write_text("#!/bin/sh\nsleep 60\n")
-    running = subprocess.Popen(
-        [sys.executable, "-m", "klab", "kernel", "build"], stderr=subprocess.PIPE, text=True
-    )
+    # As a terminal starts it: a test run in the background of a script ignores Ctrl-C,
+    # and its children inherit that.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "klab", "kernel", "build"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     log = kernels.parent / "state/logs/kernel_build-lab.log"
     end = time.monotonic() + 20
     while not (log.exists() and "bindeb-pkg" in log.read_text()):
