@@ -42,10 +42,11 @@ def _stamp(path: Path) -> dict[str, Any]:
     return {"size": info.st_size, "mtime_ns": info.st_mtime_ns}
 
 
-def _damage(path: Path, files: dict[str, Any]) -> str:
+def _damage(path: Path, files: dict[str, Any], *, thorough: bool) -> str:
     """What is wrong with an entry's files; empty when nothing is.
 
-    Size and mtime are compared first; only a file whose stamp moved is hashed.
+    Size and mtime are compared first; unless `thorough`, only a file whose stamp moved
+    is hashed.
     """
     for name, wanted in files.items():
         target = path / name
@@ -54,14 +55,21 @@ def _damage(path: Path, files: dict[str, Any]) -> str:
         seen = _stamp(target)
         if seen["size"] != wanted["size"]:
             return f"{name} has {seen['size']} bytes, not {wanted['size']}"
-        moved = seen["mtime_ns"] != wanted["mtime_ns"]
-        if moved and digests.of_file(target) != wanted["sha256"]:
+        suspect = thorough or seen["mtime_ns"] != wanted["mtime_ns"]
+        if suspect and digests.of_file(target) != wanted["sha256"]:
             return f"{name} has other content than when it was stored"
     return ""
 
 
-def find(kind: str, digest: str) -> Entry | None:
+def damage_log() -> Path:
+    """Where it is noted which entries were moved aside, and why."""
+    return cache_dir() / "damaged.log"
+
+
+def find(kind: str, digest: str, *, thorough: bool = False) -> Entry | None:
     """The entry, or None when there is none that is whole.
+
+    thorough: each file is hashed, also where its size and date are as they were.
 
     A damaged entry is moved aside (never used, never silently deleted), so that
     the caller builds it anew.
@@ -69,7 +77,7 @@ def find(kind: str, digest: str) -> Entry | None:
     path = cache_dir() / kind / digest
     try:
         manifest = json.loads((path / MANIFEST).read_text())
-        damage = _damage(path, manifest["files"])
+        damage = _damage(path, manifest["files"], thorough=thorough)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -78,7 +86,7 @@ def find(kind: str, digest: str) -> Entry | None:
         return Entry(kind, digest, path, manifest)
     aside = path.with_name(f"{digest}.damaged-{os.getpid()}")
     path.rename(aside)
-    with (cache_dir() / "damaged.log").open("a") as stream:
+    with damage_log().open("a") as stream:
         stream.write(f"{aside}: {damage}\n")
     return None
 

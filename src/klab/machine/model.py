@@ -156,6 +156,12 @@ def everyone() -> list[Machine]:
     return [machine for name in names if (machine := find(name))]
 
 
+def made_of() -> set[str]:
+    """Digests of the images and kernels that machines are made of: no policy removes them."""
+    parts = [record for machine in everyone() for record in (machine.image, machine.kernel)]
+    return {record["digest"] for record in parts if "digest" in record}
+
+
 @contextmanager
 def locked(name: str) -> Iterator[None]:
     """Be the only run that changes this machine."""
