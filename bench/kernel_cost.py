@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from klab import run
 from klab.kernel import flavour as flavours
 from klab.kernel import resolve, root, source
-from klab.kernel.build import jobs
+from klab.kernel.kbuild import jobs
 from klab.paths import log_dir
 
 REFERENCE = (

@@ -56,17 +56,29 @@ def human(seconds: float) -> str:
 
 
 class Progress:
-    """The progress of one step, in units (objects compiled, packages, …)."""
+    """The progress of one step, in units (objects compiled, packages, …).
 
-    def __init__(self, step: str, key: str, total: int | None = None) -> None:
+    expected_s: wall seconds to expect, `basis` says why; else as long as past runs took.
+    """
+
+    def __init__(
+        self,
+        step: str,
+        key: str,
+        total: int | None = None,
+        *,
+        expected_s: float | None = None,
+        basis: str = "",
+    ) -> None:
         self.step = step
         self.key = key
         self.total = total
         self.done = 0
         self.started = time.monotonic()
-        self.expected_s = estimate_s(step, key)
+        self.expected_s = expected_s or estimate_s(step, key)
         self._last = 0.0
         about = f", about {human(self.expected_s)}" if self.expected_s else ""
+        about += f" ({basis})" if about and basis else ""
         self._say(f"{step} {key}: started{about}")
 
     def advance(self, note: str = "", units: int = 1) -> None:

@@ -124,7 +124,7 @@ def test_a_dropped_symbol_stops_the_run_before_compiling(kernels: Path, text: st
         build.ensure("lab")
     assert said in caught.value.what
     assert "base.config:" in caught.value.what
-    assert not list((kernels.parent / "cache/work").rglob("*.o"))
+    assert not list((kernels.parent / "cache/trees").rglob("*.o"))
 
 
 def test_an_unknown_flavour_is_told_with_the_known_ones(kernels: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_build_that_was_killed_goes_on(kernels: Path) -> None:
     fragment(kernels, "\n# Why.\nCONFIG_BROKEN_DRIVER=y\n")
     with pytest.raises(KlabError):
         build.ensure("lab")
-    kept = [path.name for path in (kernels.parent / "cache/work").rglob("*.o")]
+    kept = [path.name for path in (kernels.parent / "cache/trees").rglob("*.o")]
     assert "ext4.o" in kept
     (unpacked() / "lib/broken_driver.c").write_text("int broken_driver(void) { return 0; }\n")
     entry, _ = build.ensure("lab")
