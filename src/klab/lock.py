@@ -13,17 +13,18 @@ from klab.errors import KlabError
 
 
 @contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
+def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path` while the block runs.
 
     Raises KlabError at once when another process holds it: waiting silently for
-    half an hour helps nobody. The kernel drops the lock when its holder dies, so
-    a file left behind is never in the way.
+    half an hour helps nobody. wait: for what is held only for a moment, and waited for.
+    The kernel drops the lock when its holder dies, so a file left behind is never in
+    the way.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             stream.seek(0)
             holder = stream.read().strip() or "unknown"

@@ -4,13 +4,14 @@
 Real guests with exact exit statuses: molecule scenario vm and bench/boot_command.py.
 """
 
+import lzma
 import stat
 
 import pytest
 
-from klab import accel
+from klab import accel, store
 from klab.errors import KlabError
-from klab.guest import initramfs, runner
+from klab.guest import initramfs, modules, runner
 
 
 def test_archive_is_well_formed():
@@ -98,3 +99,91 @@ def test_a_guest_that_ends_without_a_status_is_no_success(qemu, tmp_path):
     qemu("echo hello >$o")
     with pytest.raises(KlabError, match="without a status"):
         runner.run(tmp_path / "k", ["true"], which="tcg")
+
+
+def test_a_file_brings_its_folders():
+    lone = initramfs.archive({"a/b/c": (initramfs.DATA, b"")})
+    whole = initramfs.archive(
+        {
+            "a": (initramfs.FOLDER | 0o755, b""),
+            "a/b": (initramfs.FOLDER | 0o755, b""),
+            "a/b/c": (initramfs.DATA, b""),
+        }
+    )
+    assert lone == whole
+
+
+def test_the_console_comes_with_the_result(qemu, tmp_path):
+    qemu("echo '[    1.0] hello' >$c; echo 0 >$s")
+    assert runner.run(tmp_path / "k", ["true"], which="tcg").console == ("[    1.0] hello",)
+
+
+def test_a_second_serial_line_is_served_beside_the_guest(qemu, tmp_path):
+    qemu('echo "$*" >$o; echo 0 >$s')
+    places = []
+    ran = runner.run(tmp_path / "k", ["true"], which="tcg", on_serial=places.append)
+    assert f"id=serial,path={places[0]}".encode() in ran.output
+    assert b"id=serial" not in runner.run(tmp_path / "k", ["true"], which="tcg").output
+
+
+DEP = """kernel/drivers/char/virtio_console.ko.xz: kernel/drivers/virtio/virtio.ko.xz
+kernel/drivers/virtio/virtio.ko.xz:
+kernel/drivers/virtio/virtio_pci.ko.xz: kernel/drivers/virtio/virtio.ko.xz
+kernel/lib/kunit/kunit-x.ko.xz:
+"""
+
+
+@pytest.fixture
+def kernel(tmp_path, monkeypatch):
+    """An artefact whose config and unpacked modules a test lays out."""
+
+    def make(config: str) -> store.Entry:
+        (tmp_path / "config").write_text(config)
+        place = tmp_path / "tree/lib/modules/6.1-x"
+        for line in DEP.splitlines():
+            path = place / line.split(":")[0]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(lzma.compress(path.name.encode()))
+        (place / "modules.dep").write_text(DEP)
+        monkeypatch.setattr(modules, "ensure", lambda _: tmp_path / "tree")
+        return store.Entry("kernels", "d" * 64, tmp_path, {"release": "6.1-x"})
+
+    return make
+
+
+BUILT_IN = "CONFIG_VIRTIO_PCI=y\nCONFIG_VIRTIO_CONSOLE=y\n"
+
+
+def test_built_in_drivers_need_no_module(kernel, monkeypatch):
+    entry = kernel(BUILT_IN)
+    monkeypatch.setattr(modules, "ensure", lambda _: pytest.fail("unpacked for nothing"))
+    assert modules.files(entry) == {}
+
+
+def test_a_guest_gets_its_drivers_plain_and_with_all_they_need(kernel):
+    found = modules.files(kernel("CONFIG_VIRTIO_PCI=m\nCONFIG_VIRTIO_CONSOLE=m\n"))
+    base = "lib/modules/6.1-x"
+    assert set(found) == {
+        f"{base}/modules.dep",
+        f"{base}/kernel/drivers/char/virtio_console.ko",
+        f"{base}/kernel/drivers/virtio/virtio.ko",
+        f"{base}/kernel/drivers/virtio/virtio_pci.ko",
+    }
+    assert found[f"{base}/kernel/drivers/virtio/virtio.ko"][1] == b"virtio.ko.xz"
+    table = found[f"{base}/modules.dep"][1].decode().splitlines()
+    assert "kernel/drivers/char/virtio_console.ko: kernel/drivers/virtio/virtio.ko" in table
+    assert len(table) == 3
+
+
+def test_modules_are_asked_for_by_either_spelling_and_may_be_missing(kernel):
+    found = modules.files(kernel(BUILT_IN), ["kunit_x", "no-such"])
+    names = [name for name in found if name.endswith(".ko")]
+    assert names == ["lib/modules/6.1-x/kernel/lib/kunit/kunit-x.ko"]
+        "lib/modules/6.1-x/kernel/lib/kunit/kunit-x.ko"
+    ]
+
+
+def test_a_kernel_without_the_ports_driver_is_refused(kernel):
+    with pytest.raises(KlabError, match="it has no virtio_console") as raised:
+        modules.files(kernel("CONFIG_VIRTIO_PCI=y\n"))
+    assert "CONFIG_VIRTIO_CONSOLE" in raised.value.mend

@@ -6,12 +6,14 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 import click
 
-from klab import accel
+from klab import accel, store
 from klab.errors import KlabError
-from klab.guest import runner
+from klab.guest import initramfs, modules, runner
+from klab.kernel import artefact
 from klab.machine import parts
 from klab.paths import log_dir, tilde
 
@@ -32,9 +34,28 @@ def command() -> None:
 @click.option(
     "--accel", "which", type=click.Choice(["auto", "kvm", "tcg"]), default="auto", show_default=True
 )
+@click.option(
+    "--file",
+    "extra",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lay this file into the guest's /klab; may be repeated.",
+)
+@click.option(
+    "--module", "names", multiple=True, help="Let modprobe find this module there; may be repeated."
+)
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
-    *, kernel: str, memory: int, cpus: int, cmdline: str, timeout: float, which: str, words: tuple[str, ...]
+    *,
+    kernel: str,
+    memory: int,
+    cpus: int,
+    cmdline: str,
+    timeout: float,
+    which: str,
+    extra: tuple[Path, ...],
+    names: tuple[str, ...],
+    words: tuple[str, ...],
 ) -> None:
     """Run WORDS on a kernel; ends with their exit status, 125 when the guest was lost.
 
@@ -47,9 +68,14 @@ def run(
         sys.stdout.buffer.flush()
 
     try:
+        chosen = parts.kernel(kernel)
+        files = {f"klab/{path.name}": (initramfs.PROGRAM, path.read_bytes()) for path in extra}
+        if entry := store.find(artefact.KIND, chosen.digest):
+            files |= modules.files(entry, names)
         ran = runner.run(
-            parts.kernel(kernel).path,
+            chosen.path,
             words,
+            files=files,
             which=accel.probe().accel if which == "auto" else which,
             memory=memory,
             cpus=cpus,

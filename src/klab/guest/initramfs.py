@@ -22,6 +22,10 @@ NAME = "base.cpio"
 BUSYBOX = "busybox-static"
 STEP = "guest: initramfs"
 FILE, FOLDER, LINK, DEVICE = 0o100000, 0o040000, 0o120000, 0o020000
+PROGRAM, DATA = FILE | 0o755, FILE | 0o644
+
+# What lies where in a guest: {path without its first slash: (mode with its type, content)}.
+Files = Mapping[str, tuple[int, bytes]]
 
 
 def _record(name: str, mode: int, content: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
@@ -32,9 +36,11 @@ def _record(name: str, mode: int, content: bytes = b"", device: tuple[int, int] 
     return head + b"\0" * (-len(head) % 4) + content + b"\0" * (-len(content) % 4)
 
 
-def archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
-    """A cpio archive of {path: (mode with its type, content)}, folders before what is in them."""
-    records = b"".join(_record(name, mode, content) for name, (mode, content) in files.items())
+def archive(files: Files) -> bytes:
+    """A cpio archive of {path: (mode with its type, content)}; folders above them are added."""
+    folders = {str(above) for name in files for above in Path(name).parents} - {"."}
+    whole = {**dict.fromkeys(sorted(folders), (FOLDER | 0o755, b"")), **files}
+    records = b"".join(_record(name, mode, content) for name, (mode, content) in whole.items())
     return records + _record("TRAILER!!!", 0)
 
 
@@ -45,9 +51,9 @@ def _applets(busybox: Path) -> list[str]:
 
 def _base(busybox: Path) -> bytes:
     files = dict.fromkeys(("bin", "dev", "klab", "proc", "sys", "tmp"), (FOLDER | 0o755, b""))
-    files["bin/busybox"] = (FILE | 0o755, busybox.read_bytes())
+    files["bin/busybox"] = (PROGRAM, busybox.read_bytes())
     files.update({f"bin/{name}": (LINK | 0o777, b"busybox") for name in _applets(busybox)})
-    files["init"] = (FILE | 0o755, data_file("guest-init.sh").read_bytes())
+    files["init"] = (PROGRAM, data_file("guest-init.sh").read_bytes())
     # What init says before it has mounted /dev goes to the console.
     console = _record("dev", FOLDER | 0o755) + _record("dev/console", DEVICE | 0o600, device=(5, 1))
     return console + archive(files)
