@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from klab.archive import place
@@ -25,7 +25,7 @@ from klab.machine import ports
 from klab.paths import log_dir
 from klab.run import tail
 
-PORT = 8470
+PORT = 8470  # the first one tried where no port was asked for
 START_S = 20.0  # Python under load
 STEP = "archive: serve"
 ANY = "0.0.0.0"  # noqa: S104 - only compared with
@@ -79,12 +79,16 @@ def _serves(pid: int) -> bool:
 
 
 def known() -> Server:
-    """The server as it was last started, or as it would be; its pid only while it lives."""
+    """The server as it was last started, or as it would be; its pid only while it lives.
+
+    By its command line it is found even where no pid was noted.
+    """
     try:
         server = Server(**json.loads(_record().read_text()))
     except (OSError, ValueError, TypeError):
         return Server(ports.LOOPBACK, PORT)
-    return server if server.pid and _serves(server.pid) else Server(server.listen, server.port)
+    pids = [server.pid, *(int(entry.name) for entry in Path("/proc").glob("[0-9]*"))]
+    return replace(server, pid=next((pid for pid in pids if pid and _serves(pid)), 0))
 
 
 def _answers(server: Server) -> bool:
@@ -98,6 +102,7 @@ def _answers(server: Server) -> bool:
 def up(listen: str, port: int) -> bool:
     """Serve at `listen`:`port`; False when that is so already.
 
+    port: 0 is the one that it had, which machines have noted, at first any free one.
     A server at another address is ended first. Raises KlabError when nothing is
     published yet, the port is taken or the server does not answer.
     """
@@ -108,6 +113,7 @@ def up(listen: str, port: int) -> bool:
             mend="klab archive publish --flavour lab, then klab archive up",
         )
     now = known()
+    port = port or (now.port if _record().exists() else ports.pick(PORT, ()))
     if now.pid and (now.listen, now.port) == (listen, port):
         return False
     down()
@@ -120,11 +126,12 @@ def up(listen: str, port: int) -> bool:
         )
     log = log_dir() / "archive_server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    _save(server)  # before it runs: a run cut off here leaves none that is not found again
     with log.open("w") as out:
         process = subprocess.Popen(
             server.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/", start_new_session=True
         )
-    _save(Server(listen, port, process.pid))
+    _save(replace(server, pid=process.pid))
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
         if _answers(server):

@@ -18,6 +18,7 @@ COMMANDS = {
     "image": "image",
     "vm": "vm",
     "guest": "guest",
+    "archive": "archive",
     "cache": "cache",
     "report": "report",
 }

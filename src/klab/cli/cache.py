@@ -11,13 +11,16 @@ from typing import Any
 import click
 
 from klab import digest as digests
-from klab import namespace, store
+from klab import namespace, retention, store
 from klab.cli.verb import Outcome, check_option, verb
 from klab.image import claim
 from klab.machine import model
 from klab.paths import cache_dir
 
 KINDS = ("roots", "sources", "kernels", "rootfs", "images")
+# Of what sort an entry is, as its manifest tells: a new kernel of one flavour supersedes
+# none of another.
+SORT = {"roots": "toolchain", "kernels": "flavour", "images": "flavour"}
 
 
 @click.group()
@@ -32,13 +35,23 @@ def _megabytes(path: Path) -> int:
     return int(said.split()[0]) if said else 0
 
 
+def _sort(entry: store.Entry) -> tuple[str, str]:
+    if entry.kind == "sources":
+        return entry.kind, str(entry.manifest["source"]["id"]).rpartition(" ")[0]  # without its version
+    return entry.kind, str(entry.manifest.get(SORT.get(entry.kind, ""), ""))
+
+
+def _made(entry: store.Entry) -> float:
+    return (entry.path / store.MANIFEST).stat().st_mtime
+
+
 def _rows() -> list[dict[str, Any]]:
     return [
         {
             "kind": entry.kind,
             "digest": entry.digest,
             "megabytes": _megabytes(entry.path),
-            "made": (entry.path / store.MANIFEST).stat().st_mtime,
+            "made": _made(entry),
             "path": str(entry.path),
         }
         for kind in KINDS
@@ -79,19 +92,20 @@ def verify() -> Outcome:
 
 
 @verb(command, "prune")
-@click.option("--keep", default=1, show_default=True, help="Entries of each kind that stay, newest first.")
+@click.option("--keep", default=1, show_default=True, help="Entries of each sort that stay, newest first.")
+@click.option("--older-than", default=0.0, show_default=True, help="Days for which nothing is removed.")
 @check_option
-def prune(keep: int, check: bool) -> Outcome:
+def prune(keep: int, older_than: float, check: bool) -> Outcome:
     """Remove old entries and half-done images, and say which; what a machine is made of stays.
 
-    Example: klab cache prune --keep 2 --check
+    Of a sort are the kernels and images of a flavour, the versions of a source, the roots of a
+    toolchain. What is published for other machines lies in the archive: klab archive prune.
+    Example: klab cache prune --keep 2 --older-than 7 --check
     """
-    used = {
-        record.get("digest") for machine in model.everyone() for record in (machine.image, machine.kernel)
-    }
-    gone = [
-        entry for kind in KINDS for entry in store.entries(kind)[max(keep, 0) :] if entry.digest not in used
-    ]
+    used = model.made_of()
+    entries = [entry for kind in KINDS for entry in store.entries(kind)]
+    old = retention.superseded(entries, group=_sort, made=_made, keep=keep, older_than_days=older_than)
+    gone = [entry for entry in old if entry.digest not in used]
     trees = claim.abandoned()
     for path in [entry.path for entry in gone] + trees:
         if not check:
