@@ -4,6 +4,7 @@
 PYTHON ?= python3
 INVENTORY ?= inventories/single
 MACHINE ?= lab1
+FLAVOUR ?= lab
 # More for ansible-playbook, e.g. make lab ARGS='-e kernel_build_flavour=lab --tags kernel'
 ARGS ?=
 # A folder for JUnit files, e.g. make test JUNIT=results/local
@@ -17,10 +18,10 @@ junit = $(if $(JUNIT),--junit-xml=$(JUNIT)/$(1).xml)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bootstrap doctor lab login reset stop verify verify-all test lint unit molecule docs clean distclean
+.PHONY: help bootstrap doctor lab login reset stop verify verify-all verify-reproducible test lint unit molecule docs clean distclean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' Makefile
 
 bootstrap: ## make .venv and see to the host packages; at once when both are there
 	@$(PYTHON) src/klab/bootstrap.py
@@ -53,6 +54,9 @@ lint: bootstrap ## the linters and house rules
 
 unit: bootstrap ## the unit tests
 	$(BIN)/pytest tests/unit $(call junit,unit)
+
+verify-reproducible: bootstrap ## build FLAVOUR twice from nothing and compare every byte
+	@$(BIN)/klab kernel verify-reproducible --flavour $(FLAVOUR)
 
 molecule: bootstrap ## the molecule scenarios
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/molecule test --all

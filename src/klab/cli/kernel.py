@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +12,7 @@ import click
 from klab import digest as digests
 from klab import store
 from klab.cli.verb import Outcome, check_option, verb
-from klab.kernel import artefact, resolve, root, source
+from klab.kernel import artefact, reproduce, resolve, root, source
 from klab.kernel import build as builder
 from klab.kernel import flavour as flavours
 from klab.paths import log_dir
@@ -58,6 +59,20 @@ def prove(flavour: str) -> Outcome:
         log = log_dir() / f"kernel_prove-{flavour}.log"
         proved = resolve.resolve(wanted, tools, tree, Path(folder), log)
     return Outcome(False, f"all {len(proved)} symbols of flavour {flavour} survive", {"symbols": len(proved)})
+
+
+@verb(command, "verify-reproducible")
+@flavour_option
+def verify_reproducible(flavour: str) -> Outcome:
+    """Build a flavour twice from nothing and compare every byte; exit status 1 when one differs.
+
+    Takes as long as two first builds: other folders, other jobs, umask, time zone and host
+    name, no ccache. The artefact in the cache is compared as well, if it is there.
+    Example: klab kernel verify-reproducible --flavour lab
+    """
+    verdict = reproduce.verify(flavour)
+    data = {**asdict(verdict), "same": verdict.same}
+    return Outcome(False, "\n".join(verdict.lines()), data, code=0 if verdict.same else 1)
 
 
 @verb(command, "show")

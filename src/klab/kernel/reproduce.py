@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build a flavour twice from nothing and compare every byte."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from klab import digest as digests
+from klab import lock, namespace, store
+from klab.kernel import artefact, build, compare, estimate, kbuild, outtree, root, source
+from klab.kernel.resolve import resolve
+from klab.paths import cache_dir, log_dir
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What two builds gave. files: SHA-256 by name, of the first; btf: of vmlinux's .BTF.
+
+    cached: whether the artefact in the cache, perhaps built in a kept tree with ccache,
+    was there to be compared too. differences: by pair and file, where.
+    """
+
+    flavour: str
+    digest: str
+    files: dict[str, str]
+    btf: str
+    cached: bool
+    costs: list[dict[str, Any]]
+    varied: list[str]
+    differences: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def same(self) -> bool:
+        """Whether every byte was the same."""
+        return not self.differences
+
+    def lines(self) -> list[str]:
+        """The verdict for people."""
+        what = f"kernel {self.flavour} {digests.short(self.digest)}"
+        third = " and the artefact in the cache" if self.cached else ""
+        if self.same:
+            btf = f"{self.btf}  vmlinux: section .BTF" if self.btf else "no BTF in vmlinux"
+            listed = [f"{digest}  {name}" for name, digest in self.files.items()]
+            return [f"{what}: two builds from nothing{third} are the same, byte for byte", *listed, btf]
+        head = [f"{what} is NOT reproducible: two builds from nothing{third} differ"]
+        for pair, files in self.differences.items():
+            for name, places in files.items():
+                head += [f"{pair}: {name}", *(f"    {place}" for place in places)]
+        return head
+
+
+def _settings(tools: root.Toolroot) -> tuple[list[kbuild.Setting], list[str]]:
+    """Two settings that differ in all that must not matter, and what that is."""
+    jobs = kbuild.jobs()
+    # Outside a build root (tests) the host's own name would be changed.
+    hostname = "; hostname elsewhere" if tools.path else ""
+    other = kbuild.Setting(
+        jobs + 1, ccache=False, prelude=f"umask 002{hostname}", env={"TZ": "XYZ-14", "USER": "somebody"}
+    )
+    varied = ["folder", "time of day", "jobs", "umask", "time zone", "user name"]
+    return [kbuild.Setting(jobs, ccache=False), other], varied + (["host name"] if hostname else [])
+
+
+def verify(name: str) -> Verdict:
+    """Build twice without ccache in folders of their own and compare, also with the cache.
+
+    Takes two cold builds of time. Raises KlabError when one of them fails. What differs
+    is kept for a closer look, otherwise nothing stays.
+    """
+    tools = root.ready()
+    plan = artefact.plan(name, dict(tools.versions))
+    tree = source.ensure(plan.flavour.source).path / "tree"
+    folder = cache_dir() / "work" / f"reproduce-{plan.digest}"
+    log = log_dir() / f"kernel_reproduce-{name}.log"
+    settings, varied = _settings(tools)
+    with lock.held(cache_dir() / "locks" / folder.name, f"the comparison of kernel {name}"):
+        namespace.remove(folder)
+        made: list[Path] = []
+        costs: list[dict[str, Any]] = []
+        for place, setting in zip(("first", "second/elsewhere"), settings, strict=True):
+            work = outtree.Outtree(folder / place, fresh=True)
+            work.out.mkdir(parents=True)
+            resolve(plan.flavour, tools, tree, work.path, log)
+            progress = estimate.progress(plan, fresh=True, jobs=setting.jobs)
+            cost, release = kbuild.kernel(
+                plan, tools, tree, work, log=log, progress=progress, setting=setting
+            )
+            target = folder / f"{len(made)}"
+            target.mkdir()
+            build.collect(work, tree, release, target)
+            namespace.remove(work.path)
+            made.append(target)
+            costs.append(asdict(cost))
+        verdict = _compared(plan, tools, made, costs, varied)
+        if verdict.same:
+            namespace.remove(folder)
+    report = log_dir() / f"kernel_reproduce-{name}.json"
+    report.write_text(json.dumps({**asdict(verdict), "same": verdict.same}, indent=2, sort_keys=True) + "\n")
+    return verdict
+
+
+def _compared(
+    plan: artefact.Plan,
+    tools: root.Toolroot,
+    made: list[Path],
+    costs: list[dict[str, Any]],
+    varied: list[str],
+) -> Verdict:
+    first, second = made
+    names = sorted({path.name for folder in made for path in folder.iterdir()})
+    pairs = {"first and second": (first, second)}
+    entry = store.find(artefact.KIND, plan.digest)
+    if entry:
+        pairs["first and cache"] = (first, entry.path)
+    found = {
+        pair: differ
+        for pair, (one, other) in pairs.items()
+        if (differ := compare.differences(tools, one, other, names))
+    }
+    return Verdict(
+        flavour=plan.flavour.name,
+        digest=plan.digest,
+        files={name: digests.of_file(first / name) for name in names if (first / name).exists()},
+        btf=compare.sections(tools, first / "vmlinux").get(".BTF", ""),
+        cached=entry is not None,
+        costs=costs,
+        varied=varied,
+        differences=found,
+    )
