@@ -3,23 +3,20 @@
 
 import json
 import os
-import socket
 import subprocess
-import tarfile
-import urllib.request
 from pathlib import Path
 
 import pytest
 
 from conftest import Sandbox
+from fixtures.tinykernels import KEY, A, B, C, archive, deb, kernel
 from klab import digest as digests
 from klab import retention, store
-from klab.archive import debug, index, keys, place, publish, server
+from klab.archive import debug, index, keys, place, publish
 from klab.errors import KlabError
 from klab.kernel.root import Toolroot
 
 HOST = Toolroot(None)
-KEY = "0" * 40
 
 
 @pytest.fixture(autouse=True)
@@ -28,56 +25,14 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAB_STATE", str(tmp_path / "state"))
 
 
-def deb(folder: Path, name: str, version: str) -> str:
-    """A tiny package in `folder`; returns its file name."""
-    tree = folder / "deb"
-    (tree / "DEBIAN").mkdir(parents=True)
-    text = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: t\nDescription: t\n"
-    (tree / "DEBIAN/control").write_text(text)
-    file = f"{name}_{version}_amd64.deb"
-    argv = ["dpkg-deb", "--root-owner-group", "--build", tree, folder / file]
-    subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["rm", "-r", tree], check=True)
-    return file
-
-
-def kernel(flavour: str, digest: str) -> store.Entry:
-    """A kernel in the cache as a build leaves it, in small."""
-    release = f"6.12.0-klab-{flavour}"
-    with store.drafting("kernels", digest) as draft:
-        (draft.path / "vmlinux").write_text(f"symbols of {digest}")
-        (draft.path / "vmlinux-gdb.py").write_text("import linux\n")
-        with tarfile.open(draft.path / "gdb-scripts.tar", "w") as scripts:
-            scripts.add(draft.path / "vmlinux-gdb.py", "vmlinux-gdb.py")
-        files = [
-            "gdb-scripts.tar",
-            "vmlinux",
-            deb(draft.path, f"linux-image-{release}", f"6.12.0-{digest[:12]}"),
-        ]
-        return draft.publish({"flavour": flavour, "release": release}, files)
-
-
 @pytest.fixture
 def indexed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Without aptly and a key: an index that lists digests; counts the editions made."""
-    made: list[int] = []
-
-    def build(draft: Path, held: list[place.Item], tools: Toolroot, key: str) -> None:
-        made.append(len(held))
-        (draft / "www/Packages").write_text("".join(sorted(item.digest + "\n" for item in held)))
-
-    monkeypatch.setattr(index, "build", build)
-    keys.home().mkdir(parents=True)
-    (keys.home() / keys.PUBLIC).write_text("a key\n")
-    (keys.home() / "fingerprint").write_text(f"{KEY}\n")
-    return made
+    """An archive without aptly; how many items each edition made has."""
+    return archive(monkeypatch)
 
 
 def served() -> list[str]:
     return (place.www() / "Packages").read_text().splitlines()
-
-
-A, B, C = "a1" * 32, "b2" * 32, "c3" * 32
 
 
 def test_several_digests_of_one_flavour_lie_side_by_side(indexed: list[int]) -> None:
@@ -231,70 +186,6 @@ def test_retention_counts_per_group_and_spares_the_young(monkeypatch: pytest.Mon
     assert gone(1, 7) == [("lab", 1.0)]
     assert sorted(gone(0, 2)) == [("lab", 1.0), ("lab", 5.0), ("san", 1.0)]
     assert gone(3, 0) == []
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
-
-
-@pytest.fixture
-def published(indexed: list[int]):
-    publish.take(kernel("lab", A), HOST)
-    publish.refresh(HOST, KEY)
-    yield
-    server.down()
-
-
-def fetched(url: str) -> str:
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - a server of this test
-        return answer.read().decode()
-
-
-@pytest.mark.usefixtures("published")
-def test_the_archive_is_served_until_down(port: int) -> None:
-    assert server.up("127.0.0.1", port)
-    assert not server.up("127.0.0.1", port)
-    at = server.known()
-    (place.folder() / "server.json").write_text(json.dumps({"listen": "127.0.0.1", "port": port}))
-    assert server.known() == at  # found again where a run was cut off
-    assert at.guest_url == f"http://10.0.2.2:{port}"
-    assert fetched(f"{at.url}/klab.asc") == "a key\n"
-    publish.take(kernel("lab", B), HOST)
-    publish.refresh(HOST, KEY)  # the server need not be told
-    assert fetched(f"{at.url}/Packages").split() == [A, B]
-    assert server.down()
-    assert not server.down()
-    assert server.known() == server.Server("127.0.0.1", port)
-    assert server.up("127.0.0.1", 0)
-    assert server.known().port == port  # machines have noted it
-
-
-@pytest.mark.usefixtures("published")
-def test_an_occupied_port_is_named_with_its_holder(port: int) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", port))
-        taken.listen(1)
-        with pytest.raises(KlabError, match=rf"port {port} .*pid {os.getpid()}") as caught:
-            server.up("127.0.0.1", port)
-    assert "--port" in caught.value.mend
-    assert server.known().pid == 0
-
-
-@pytest.mark.usefixtures("published")
-def test_a_stale_pid_is_not_taken_for_the_server(port: int) -> None:
-    (place.folder() / "server.json").write_text(
-        json.dumps({"listen": "127.0.0.1", "port": port, "pid": os.getpid()})
-    )
-    assert server.known().pid == 0
-    assert not server.down()  # and this test lives on
-
-
-def test_nothing_is_served_before_it_is_published(port: int) -> None:
-    with pytest.raises(KlabError, match="nothing has been published yet"):
-        server.up("127.0.0.1", port)
 
 
 def test_bad_input_is_told_before_anything_is_made(sandbox: Sandbox) -> None:
