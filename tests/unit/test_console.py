@@ -95,6 +95,23 @@ def test_only_what_the_present_guest_lived_through(tmp_path):
     assert kept == [all_numbers[1], all_numbers[3], all_numbers[4]]
 
 
+def test_a_reset_undoes_whole_boots(tmp_path):
+    """A kernel that was tried since, and its panic, are no reason to give up after a reset."""
+    path = tmp_path / "console.log"
+    panic = "[    1.000000] Kernel panic - not syncing: VFS"
+    for turn in (console.BOOT, console.READY, console.BOOT):
+        console.mark(path, turn)
+    with path.open("a") as stream:
+        stream.write(f"{panic}\n")
+    assert console.hopeless(console.lines(path)).name == "kernel panic"
+    console.mark(path, console.RESET)
+    assert console.hopeless(console.lines(path)) is None
+    console.mark(path, console.BOOT)
+    with path.open("a") as stream:
+        stream.write(f"{panic}\n")
+    assert console.hopeless(console.lines(path)).name == "kernel panic"
+
+
 def test_escapes_are_stripped(tmp_path):
     path = tmp_path / "console.log"
     path.write_bytes(b"\x1b[0;32m  OK  \x1b[0m Reached\r\n\x1b[?7hbye\xff\n")

@@ -17,6 +17,7 @@ COMMANDS = {
     "kernel": "kernel",
     "image": "image",
     "vm": "vm",
+    "boot": "boot",
     "guest": "guest",
     "archive": "archive",
     "cache": "cache",

@@ -61,9 +61,10 @@ def build(machine: Machine, *, loadvm: str = "") -> list[str]:
     argv += ["-no-user-config", "-nodefaults", "-display", "none"]
     argv += ["-machine", machine.machine_type, "-accel", ACCEL[machine.accel]]
     argv += ["-cpu", accel.CPU[machine.accel], "-smp", str(machine.cpus), "-m", str(machine.memory)]
-    argv += ["-bios", "qboot.rom", "-kernel", "bzImage", "-append", cmdline(machine)]
-    if machine.file("initrd").exists():
-        argv += ["-initrd", "initrd"]
+    boot = machine.boot_dir.relative_to(machine.dir)
+    argv += ["-bios", "qboot.rom", "-kernel", str(boot / "bzImage"), "-append", cmdline(machine)]
+    if (machine.boot_dir / "initrd").exists():
+        argv += ["-initrd", str(boot / "initrd")]
     argv += [
         "-blockdev",
         "driver=qcow2,node-name=disk,discard=unmap,file.driver=file,file.filename=disk.qcow2,file.discard=unmap",

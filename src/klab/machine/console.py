@@ -82,15 +82,17 @@ def tail(path: Path, count: int = TAIL) -> str:
 def current(text: list[str]) -> Iterator[tuple[int, str]]:
     """Numbered lines that the guest running now has lived through.
 
-    From the last boot on; after a reset, the time between the ready snapshot and
-    the last reset never happened.
+    From the last boot on; after a reset, what came between the ready snapshot and that
+    reset, other boots among it, never happened.
     """
     turns = [(n, line.split()[2]) for n, line in enumerate(text) if line.startswith(MARK)]
-    start = max((n for n, turn in turns if turn == BOOT), default=0)
-    ready = min((n for n, turn in turns if turn == READY and n > start), default=len(text))
-    reset = max((n for n, turn in turns if turn == RESET and n > start), default=0)
+    reset = max((n for n, turn in turns if turn in (BOOT, RESET)), default=0)
+    ready = reset
+    if (reset, RESET) in turns:
+        ready = max((n for n, turn in turns if turn == READY and n < reset), default=reset)
+    start = max((n for n, turn in turns if turn == BOOT and n <= ready), default=0)
     for number, line in enumerate(text):
-        if number >= start and not (reset and ready < number < reset):
+        if start <= number <= ready or number >= reset:
             yield number + 1, line
 
 

@@ -24,9 +24,13 @@ FEW = 5
 
 
 def of(machine: Machine, wanted: Wanted) -> list[str]:
-    """In what the machine differs from what is wanted, in words; empty when in nothing."""
+    """In what the machine differs from what is wanted, in words; empty when in nothing.
+
+    Its kernel is the one it was made with: `klab boot` is no drift, and nothing undoes it
+    but `klab boot` and `klab vm reset`.
+    """
     pairs = [
-        ("kernel", machine.kernel.get("digest"), wanted.kernel.digest),
+        ("kernel", machine.home.get("digest"), wanted.kernel.digest),
         ("image", machine.image.get("digest"), wanted.image.digest),
     ]
     found = [
@@ -34,7 +38,7 @@ def of(machine: Machine, wanted: Wanted) -> list[str]:
         for what, has, asked in pairs
         if has != asked
     ]
-    if machine.kernel.get("cmdline") != wanted.kernel.cmdline:
+    if machine.home.get("cmdline") != wanted.kernel.cmdline:
         found.append("its kernel command line is another")
     if (machine.memory, machine.cpus) != (wanted.memory, wanted.cpus):
         has = f"{machine.cpus} CPUs and {machine.memory} MiB"
@@ -48,6 +52,8 @@ def of(machine: Machine, wanted: Wanted) -> list[str]:
 
 def work(machine: Machine) -> str:
     """What would be lost with the machine: files changed since it was ready, or why that is unknown."""
+    if machine.switched:
+        return f"it was switched to the kernel {machine.kernel.get('release')}"
     if not machine.ready:
         return ""  # nobody was let in yet
     if not process.pid_of(machine):

@@ -13,6 +13,8 @@ import shlex
 import shutil
 import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
 
 from klab import progress
 from klab.errors import KlabError
@@ -50,9 +52,7 @@ def create(name: str, wanted: Wanted) -> Machine:
     )
     machine.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     base = disk.adopt(wanted.image.path, machine.file("base.raw"))
-    disk.adopt(wanted.kernel.path, machine.file("bzImage"))
-    if wanted.kernel.initrd:
-        disk.adopt(wanted.kernel.initrd, machine.file("initrd"))
+    wanted.kernel.adopt(machine.boot_dir)
     keys.write(machine)
     disk.create(machine, base)
     machine.save()  # last: only now does the machine exist
@@ -78,17 +78,24 @@ def _settle_ports(machine: Machine) -> None:
     keys.write(machine)
 
 
-def _power_on(machine: Machine, snapshot: str, turn: str) -> None:
-    for part in ("base.raw", "bzImage", "disk.qcow2"):
-        if not machine.file(part).exists():
+def power_on(machine: Machine, snapshot: str, turn: str, *, trial: Mapping[str, str] | None = None) -> None:
+    """Start the machine's QEMU: from `snapshot`, or from the disk when that is empty.
+
+    turn: what the console file notes. trial: boot this kernel of the machine's, and leave
+    its record as it is. Raises KlabError when a part is gone or QEMU does not start.
+    """
+    kernel = dict(trial or machine.kernel)
+    boot_dir = replace(machine, kernel=kernel).boot_dir
+    for part in (machine.file("base.raw"), machine.disk, boot_dir / "bzImage"):
+        if not part.exists():
             raise KlabError(
-                f"{machine.file(part)} is gone, and with it what the machine stands on",
+                f"{part} is gone, and with it what the machine stands on",
                 step="vm: start",
                 machine=machine.name,
                 mend=f"build the same image and kernel again, or klab vm destroy --name {machine.name} --yes",
             )
     _settle_ports(machine)
-    words = argv.build(machine, loadvm=snapshot)
+    words = argv.build(replace(machine, kernel=kernel), loadvm=snapshot)
     machine.file("qemu.argv").write_text(f"cd {shlex.quote(str(machine.dir))} && {shlex.join(words)}\n")
     console.mark(machine.console, turn)
     process.launch(machine, words)
@@ -110,7 +117,7 @@ def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
     machine.stopped = False
     machine.save()
     try:
-        _power_on(machine, disk.STOPPED if resume else "", console.RESUME if resume else console.BOOT)
+        power_on(machine, disk.STOPPED if resume else "", console.RESUME if resume else console.BOOT)
     except KlabError as error:
         if resume:
             machine.stopped = True
@@ -157,7 +164,7 @@ def ready(machine: Machine, deadline_s: float) -> bool:
 
 
 def reset(machine: Machine, deadline_s: float) -> bool:
-    """Put the machine back to its ready snapshot, running or not, and wait for ssh."""
+    """Put the machine back to its ready snapshot and that snapshot's kernel; wait for ssh."""
     if not machine.ready:
         raise KlabError(
             f"{machine.name} has no ready snapshot yet",
@@ -171,7 +178,8 @@ def reset(machine: Machine, deadline_s: float) -> bool:
         # guest would wake up with its clock far ahead of its timers (RCU stalls, lost watchdogs).
         ssh.hang_up(machine)
         _leave(machine)
-    _power_on(machine, disk.READY, console.RESET)
+    machine.kernel = dict(machine.home)
+    power_on(machine, disk.READY, console.RESET)
     qmp.forget(machine, disk.STOPPED)
     machine.stopped = False
     machine.save()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from klab import lock
+from klab.digest import short
 from klab.errors import KlabError
 from klab.paths import state_dir
 
@@ -31,8 +32,9 @@ def machines_dir() -> Path:
 class Machine:
     """A machine's record. Sizes in MiB; ports on 127.0.0.1.
 
-    kernel: digest, release, cmdline; image: digest; both name what was wanted when
-    the machine was made. ready: when (epoch seconds) its snapshot was taken, or None.
+    kernel: digest, release, cmdline, flavour of the last good kernel, which it boots.
+    home: the same of the kernel it was made with, to which its ready snapshot belongs.
+    image: digest. ready: when (epoch seconds) that snapshot was taken, or None.
     """
 
     name: str
@@ -45,16 +47,34 @@ class Machine:
     accel: str
     accel_reason: str
     kernel: dict[str, str] = field(default_factory=dict)
+    home: dict[str, str] = field(default_factory=dict)
     image: dict[str, str] = field(default_factory=dict)
     fixed_port: bool = False  # the ssh port was asked for by number
     created: int = 0
     ready: int | None = None
     stopped: bool = False  # `stop` kept memory and devices: the next start goes on with them
 
+    def __post_init__(self) -> None:
+        self.home = self.home or dict(self.kernel)
+
     @property
     def dir(self) -> Path:
         """The machine's folder."""
         return machines_dir() / self.name
+
+    def boot_dir_of(self, digest: str) -> Path:
+        """Where the bzImage (and initrd) of a kernel lie; in the folder itself those of `home`."""
+        return self.dir if digest == self.home.get("digest", "") else self.dir / "kernels" / short(digest)
+
+    @property
+    def boot_dir(self) -> Path:
+        """Where those of its kernel lie."""
+        return self.boot_dir_of(self.kernel.get("digest", ""))
+
+    @property
+    def switched(self) -> bool:
+        """Whether it boots otherwise than it was made."""
+        return self.kernel != self.home
 
     def file(self, name: str) -> Path:
         """A file in the machine's folder, by its fixed name."""
@@ -89,17 +109,17 @@ class Machine:
         """The path of a socket: in the machine's folder when it is short enough."""
         if len(str(self.dir)) + len(name) < SOCKET_ROOM:
             return self.dir / name
-        short = Path(tempfile.gettempdir()) / f"klab-{os.getuid()}"
-        short.mkdir(mode=0o700, exist_ok=True)
-        info = short.stat(follow_symlinks=False)
+        folder = Path(tempfile.gettempdir()) / f"klab-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        info = folder.stat(follow_symlinks=False)
         if info.st_uid != os.getuid() or info.st_mode & 0o077:
             raise KlabError(
-                f"{short} belongs to someone else or is open to others",
+                f"{folder} belongs to someone else or is open to others",
                 step="vm: sockets",
                 machine=self.name,
-                mend=f"remove {short}, or set TMPDIR to a folder of your own",
+                mend=f"remove {folder}, or set TMPDIR to a folder of your own",
             )
-        return short / f"{self.uuid[:8]}-{name}"
+        return folder / f"{self.uuid[:8]}-{name}"
 
     def save(self) -> None:
         """Write machine.json; a reader sees the old or the new one, never half."""
@@ -158,8 +178,8 @@ def everyone() -> list[Machine]:
 
 def made_of() -> set[str]:
     """Digests of the images and kernels that machines are made of: no policy removes them."""
-    parts = [record for machine in everyone() for record in (machine.image, machine.kernel)]
-    return {record["digest"] for record in parts if "digest" in record}
+    parts = [part for machine in everyone() for part in (machine.image, machine.kernel, machine.home)]
+    return {part["digest"] for part in parts if "digest" in part}
 
 
 @contextmanager

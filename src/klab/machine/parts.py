@@ -10,6 +10,7 @@ from klab import digest as digests
 from klab import store
 from klab.accel import Verdict
 from klab.errors import KlabError
+from klab.machine import disk
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,13 @@ class Kernel:
     cmdline: str = ""
     flavour: str = ""
     initrd: Path | None = None
+
+    def adopt(self, folder: Path) -> None:
+        """Put its files into a machine's folder, where they outlive the cache."""
+        folder.mkdir(parents=True, exist_ok=True)
+        disk.adopt(self.path, folder / "bzImage")
+        if self.initrd:
+            disk.adopt(self.initrd, folder / "initrd")
 
     def facts(self) -> dict[str, str]:
         """What the machine's record keeps of it."""
