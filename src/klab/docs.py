@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The reference pages, generated from what they describe: `python -m klab.docs --write`.
 
-Roles come from their argument specs and meta, commands from click. Nothing here is
-written by hand, and a test compares.
+Roles come from their argument specs and meta, commands from click, kernels from
+labs/_kernels. Nothing here is written by hand, and a test compares.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import jinja2
 import yaml
 
 from klab.cli import main as klab
+from klab.kernel import page
 from klab.paths import data_file, repo_dir
 
 WIDTH = 100  # columns of the commands' help texts
@@ -83,15 +84,24 @@ def _tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def role_page(described: dict[str, Any]) -> str:
-    """A role's README."""
+def _rendered(template: str, **facts: Any) -> str:
     environment = jinja2.Environment(
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
-    return _tidy(environment.from_string(data_file("role.md.j2").read_text()).render(role=described))
+    return _tidy(environment.from_string(data_file(template).read_text()).render(facts))
+
+
+def role_page(described: dict[str, Any]) -> str:
+    """A role's README."""
+    return _rendered("role.md.j2", role=described)
+
+
+def flavours_page(repo: Path) -> str:
+    """What each kernel flavour is for, of what symbols, and at what price."""
+    return MARK + _rendered("flavours.md.j2", **page.facts(repo))
 
 
 def roles_page(described: list[dict[str, Any]]) -> str:
@@ -129,6 +139,8 @@ def pages(repo: Path) -> dict[Path, str]:
     made = {repo / "roles" / one["name"] / "README.md": role_page(one) for one in described}
     made[repo / "docs" / "reference" / "roles.md"] = roles_page(described)
     made[repo / "docs" / "reference" / "cli.md"] = cli_page()
+    if (repo / "labs/_kernels/flavours.yml").exists():
+        made[repo / "docs" / "reference" / "flavours.md"] = flavours_page(repo)
     return made
 
 

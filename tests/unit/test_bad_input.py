@@ -40,7 +40,7 @@ from klab.machine import model
             "take it out",
         ),
         ("forged", "not the pinned 1111", "kernel_source: verify", "find out why"),
-        ("broken", '#error "this driver is broken on purpose"', "compile broken", "read the log"),
+        ("broken", '#error "this driver is broken on purpose"', "compile broken", "mend the source"),
     ],
 )
 def test_kernel_that_cannot_be(sandbox: Sandbox, flavour: str, what: str, step: str, mend: str) -> None:
