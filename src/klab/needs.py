@@ -20,7 +20,7 @@ from klab.paths import cache_dir, state_dir
 GIB = 1 << 30
 STAGES = ("kernel", "image", "machine")
 # Measured peaks, with room to spare: GiB of disk that a missing part takes while made.
-ROOT_GIB, SOURCE_GIB, KERNEL_GIB, IMAGE_GIB, MACHINE_GIB = 1.0, 2.0, 7.0, 9.0, 1.5
+ROOT_GIB, SOURCE_GIB, FETCHED_GIB, KERNEL_GIB, IMAGE_GIB, MACHINE_GIB = 1.0, 2.0, 1.0, 7.0, 9.0, 1.5
 # MiB of memory: pahole on vmlinux beside one compiler per CPU; a package run in a tree.
 KERNEL_MIB, IMAGE_MIB = 3072, 1024
 MACHINE_SPARE_MIB = 512  # QEMU itself and its translated code
@@ -49,11 +49,15 @@ def of(stages: tuple[str, ...], flavour: str, machine: str, memory: int) -> Need
     wanted = flavours.load(flavour)
     kernel = artefact.find(flavour)
     building = "kernel" in stages and kernel is None
-    if ("kernel" in stages or "image" in stages) and root.current() is None:
-        needs.add("build root", cache_dir(), ROOT_GIB, 512, network=True)
-    if building and source.find(wanted.source) is None:
-        needs.add(f"source {wanted.source.package}", cache_dir(), SOURCE_GIB, 512, network=True)
-    if building:
+    roots = {root.GCC} if "image" in stages else set()
+    for toolchain in sorted(roots | {wanted.toolchain} if "kernel" in stages else roots):
+        if root.current(toolchain) is None:
+            needs.add(f"build root {toolchain}", cache_dir(), ROOT_GIB, 512, network=True)
+    if building and isinstance(wanted, flavours.Fetched):
+        needs.add(f"kernel {flavour}", cache_dir(), FETCHED_GIB, 512, network=True)
+    elif building and isinstance(wanted, flavours.Built):
+        if source.find(wanted.source) is None:
+            needs.add(f"source {wanted.source.id}", cache_dir(), SOURCE_GIB, 512, network=True)
         needs.add(f"kernel {flavour}", cache_dir(), KERNEL_GIB, KERNEL_MIB, network=False)
     if "image" in stages and not _image_of(kernel):
         needs.add("image", cache_dir(), IMAGE_GIB, IMAGE_MIB, network=True)

@@ -49,7 +49,7 @@ def test_contradictory_fragments_are_refused_with_both_places(tmp_path: Path) ->
     one = fragment(tmp_path, "one", "# why\nCONFIG_A=y\n")
     two = fragment(tmp_path, "two", "# why\n# CONFIG_A is not set\n")
     with pytest.raises(KlabError) as caught:
-        combine([one, two])
+        combine([one, two], "6.12.1")
     assert "one.config:2" in caught.value.what
     assert "two.config:2" in caught.value.what
 
@@ -57,11 +57,11 @@ def test_contradictory_fragments_are_refused_with_both_places(tmp_path: Path) ->
 def test_fragments_may_agree(tmp_path: Path) -> None:
     one = fragment(tmp_path, "one", "# why\nCONFIG_A=y\n")
     two = fragment(tmp_path, "two", "# why\nCONFIG_A=y\nCONFIG_B=m\n")
-    assert list(combine([one, two])) == ["A", "B"]
+    assert list(combine([one, two], "6.12.1")) == ["A", "B"]
 
 
 def test_a_symbol_that_did_not_survive_is_dropped(tmp_path: Path) -> None:
-    asked = combine([fragment(tmp_path, "f", "# why\nCONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n")])
+    asked = combine([fragment(tmp_path, "f", "# why\nCONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n")], "6.12.1")
     seen = read_config("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n# CONFIG_D is not set\n")
     assert dropped(asked, seen) == {"B": "y", "C": "y"}
     assert dropped(asked, {"A": "y", "B": "m"}) == {}

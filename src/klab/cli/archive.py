@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from klab import retention
-from klab.archive import keys, place, publish, server, tools
+from klab.archive import keys, place, publish, server
 from klab.cli.verb import Outcome, check_option, verb
 from klab.digest import short
 from klab.errors import KlabError
-from klab.kernel import artefact
+from klab.kernel import artefact, root
 from klab.machine import model, ports
 
 
@@ -53,7 +53,7 @@ def publish_them(
     if not (missing or again or new_key) and publish.complete():
         return Outcome(False, "all of it is published", {"fingerprint": keys.fingerprint()})
     with place.locked():
-        inside = tools.ready()
+        inside = root.ready("archive")
         key = keys.ensure(inside, new=new_key)
         taken = [publish.take(entry, inside) for entry in missing]
         changed = publish.refresh(inside, key, again=again)
@@ -142,7 +142,7 @@ def prune(keep: int, older_than: float, yes: bool, check: bool) -> Outcome:
     removing = yes and not check
     if gone and removing:
         with place.locked():
-            inside = tools.ready()
+            inside = root.ready("archive")
             key = keys.ensure(inside)
             for item in gone:
                 publish.withdraw(item)

@@ -15,19 +15,23 @@ def command() -> None:
 
 
 @verb(command, "build")
+@click.option(
+    "--toolchain", default=root.GCC, show_default=True, help="A root of labs/_kernels/toolchain.yml."
+)
 @check_option
-def build(check: bool) -> Outcome:
-    """Make the build root unless it is in the cache.
+def build(toolchain: str, check: bool) -> Outcome:
+    """Make a build root unless it is in the cache.
 
-    Example: klab root build
+    Example: klab root build --toolchain llvm
     """
-    entry = root.find()
+    entry = root.find(toolchain)
     changed = entry is None
     if check and not entry:
-        return Outcome(True, "the build root would be made")
-    entry = entry or root.ensure()
+        return Outcome(True, f"the build root {toolchain} would be made")
+    entry = entry or root.ensure(toolchain)
+    versions = dict(root.ready(toolchain).versions)
     return Outcome(
         changed,
-        f"build root {'made' if changed else 'reused'}: {entry.path}",
-        {"path": str(entry.path / "tree"), "digest": entry.digest, "tools": dict(root.ready().versions)},
+        f"build root {toolchain} {'made' if changed else 'reused'}: {entry.path}",
+        {"path": str(entry.path / "tree"), "digest": entry.digest, "tools": versions},
     )

@@ -23,7 +23,7 @@ def fetch(flavour: str, check: bool) -> Outcome:
 
     Example: klab source fetch --flavour lab
     """
-    pinned = flavours.load(flavour).source
+    pinned = flavours.built(flavour).source
     entry = source.find(pinned)
     changed = entry is None
     if check and not entry:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from klab import digest as digests
@@ -27,48 +29,73 @@ GDB_SCRIPTS = "gdb-scripts.tar"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a flavour's kernel is made of, and the digest that follows from it."""
+    """What a built flavour's kernel is made of, and the digest that follows from it."""
 
-    flavour: flavours.Flavour
+    flavour: flavours.Built
     inputs: dict[str, Any]
     digest: str
 
 
-def plan(name: str, versions: dict[str, str]) -> Plan:
+@dataclass(frozen=True)
+class Order:
+    """What a fetched flavour's kernel consists of, and the digest that follows from it."""
+
+    flavour: flavours.Fetched
+    inputs: dict[str, Any]
+    digest: str
+
+
+def plan(name: str, versions: Mapping[str, str], own: Sequence[Path] = ()) -> Plan:
     """The plan of flavour `name` with tools of these versions.
 
     Of the fragments only names and values count, in their order: a better comment
     is no reason to compile, and the command line is the machine's affair.
     """
-    flavour = flavours.load(name)
+    flavour = flavours.built(name, own)
+    requests = combine(flavour.fragments, flavour.source.release).values()
     inputs = {
         "recipe": RECIPE,
         "flavour": name,
         "source": source.digest(flavour.source),
         "base": flavour.base,
-        "symbols": [[request.name, request.value] for request in combine(flavour.fragments).values()],
-        "toolchain": versions,
+        "symbols": [[request.name, request.value] for request in requests],
+        "toolchain": dict(versions),
     }
     return Plan(flavour, inputs, digests.of_data(inputs))
 
 
-def find(name: str) -> store.Entry | None:
-    """The artefact of a flavour as it is described now, or None when it must be built.
+def order(flavour: flavours.Fetched) -> Order:
+    """The plan of a kernel that is fetched: these packages, and nothing of ours."""
+    pinned = flavour.packages
+    inputs = {
+        "recipe": RECIPE,
+        "flavour": flavour.name,
+        "version": pinned.version,
+        "packages": dict(pinned.sums),
+    }
+    return Order(flavour, inputs, digests.of_data(inputs))
+
+
+def find(name: str, own: Sequence[Path] = ()) -> store.Entry | None:
+    """The artefact of a flavour as it is described now, or None when it must be made.
 
     Raises KlabError for an unknown flavour.
     """
-    flavours.load(name)
-    tools = root.current()
-    return store.find(KIND, plan(name, dict(tools.versions)).digest) if tools else None
+    flavour = flavours.load(name, own)
+    if isinstance(flavour, flavours.Fetched):
+        return store.find(KIND, order(flavour).digest)
+    tools = root.current(flavour.toolchain)
+    return store.find(KIND, plan(name, tools.versions, own).digest) if tools else None
 
 
-def get(name: str) -> store.Entry:
-    """The artefact of a flavour. Raises KlabError when it has not been built."""
-    entry = find(name)
+def get(name: str, own: Sequence[Path] = ()) -> store.Entry:
+    """The artefact of a flavour. Raises KlabError when it has not been made."""
+    entry = find(name, own)
     if entry is None:
+        given = "".join(f" --fragment {path}" for path in own)
         raise KlabError(
             f"the kernel of flavour '{name}' has not been built as it is described now",
             step="kernel: find",
-            mend=f"klab kernel build --flavour {name}",
+            mend=f"klab kernel build --flavour {name}{given}",
         )
     return entry

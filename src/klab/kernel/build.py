@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from klab import store
-from klab.kernel import artefact, estimate, kbuild, outtree, root, source
+from klab.kernel import artefact, estimate, fetch, kbuild, outtree, root, source
 from klab.kernel import flavour as flavours
 from klab.kernel.fragment import Request
 from klab.kernel.resolve import resolve
@@ -53,6 +53,12 @@ def _gdb_scripts(out: Path, tree: Path, target: Path) -> None:
             archive.add(path, f"scripts/gdb/linux/{name}", filter=plain)
 
 
+def _kept(request: Request) -> dict[str, str]:
+    """One symbol of the manifest; an optional one that was dropped says what it became."""
+    kept = {"value": request.value, "fragment": request.fragment, "reason": request.reason}
+    return kept | ({"dropped": request.became, "optional": request.optional} if request.became else {})
+
+
 def manifest(
     plan: artefact.Plan, requests: Mapping[str, Request], cost: kbuild.Cost, release: str
 ) -> dict[str, object]:
@@ -61,21 +67,22 @@ def manifest(
         "flavour": plan.flavour.name,
         "release": release,
         "source": {"id": plan.flavour.source.id, "sha256": plan.flavour.source.sha256},
-        "symbols": {
-            r.name: {"value": r.value, "fragment": r.fragment, "reason": r.reason} for r in requests.values()
-        },
+        "symbols": {request.name: _kept(request) for request in requests.values()},
         "inputs": {key: value for key, value in plan.inputs.items() if key != "symbols"},
         "cost": asdict(cost),
         "rebuild": f"klab kernel build --flavour {plan.flavour.name}",
     }
 
 
-def ensure(name: str) -> tuple[store.Entry, bool]:
-    """The artefact of a flavour and whether it was built just now."""
-    if entry := artefact.find(name):
+def ensure(name: str, own: Sequence[Path] = ()) -> tuple[store.Entry, bool]:
+    """The artefact of a flavour and whether it was made just now."""
+    if entry := artefact.find(name, own):
         return entry, False
-    tools = root.ready()
-    plan = artefact.plan(name, dict(tools.versions))
+    flavour = flavours.load(name, own)
+    if isinstance(flavour, flavours.Fetched):
+        return fetch.ensure(artefact.order(flavour)), True
+    tools = root.ready(flavour.toolchain)
+    plan = artefact.plan(name, tools.versions, own)
     tree = source.ensure(plan.flavour.source).path / "tree"
     log = log_dir() / f"kernel_build-{name}.log"
     with store.drafting(artefact.KIND, plan.digest) as draft, outtree.held(plan, tools) as work:

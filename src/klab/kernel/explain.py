@@ -28,17 +28,18 @@ def _environment(srctree: Path) -> None:
         if " = " in line
     )
     number = ".".join(version.get(key, "0") for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))
+    llvm = "LLVM" in os.environ
     defaults = {
         "srctree": str(srctree),
         "ARCH": "x86",
         "SRCARCH": "x86",
         "KERNELVERSION": number,
-        "CC": "gcc",
-        "LD": "ld",
-        "HOSTCC": "gcc",
-        "HOSTCXX": "g++",
-        "NM": "nm",
-        "OBJCOPY": "objcopy",
+        "CC": "clang" if llvm else "gcc",
+        "LD": "ld.lld" if llvm else "ld",
+        "HOSTCC": "clang" if llvm else "gcc",
+        "HOSTCXX": "clang++" if llvm else "g++",
+        "NM": "llvm-nm" if llvm else "nm",
+        "OBJCOPY": "llvm-objcopy" if llvm else "objcopy",
         "PAHOLE": "pahole",
         "RUSTC": "rustc",
         "BINDGEN": "bindgen",

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Flavours: named kernels, read from labs/_kernels/flavours.yml."""
+"""Flavours: named kernels, read from labs/_kernels/flavours.yml.
+
+A flavour is built by klab from a source and fragments, or fetched as Debian built it.
+"""
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
-import yaml
-
 from klab.errors import KlabError
+from klab.kernel import described
 from klab.paths import repo_dir
 
 STEP = "kernel_build: read flavours"
@@ -22,36 +23,82 @@ STEP = "kernel_build: read flavours"
 
 @dataclass(frozen=True)
 class Source:
-    """A pinned source: where it comes from, its version and its file's SHA-256.
+    """A pinned source: where it comes from, its version, what identifies its content.
 
-    Provider `debian` takes `package` from `suite`; `tarball` takes `url`, a path or a URL.
+    Provider `debian` takes `package` from `suite`; `tarball` takes `url`, a path or a URL,
+    with `signature` made by `key`; both are identified by `sha256`. `git` takes `commit`
+    from `url`. `patches` are applied in their order.
     """
 
     name: str
     provider: str
     version: str
-    sha256: str
+    sha256: str = ""
     package: str = ""
     suite: str = ""
     url: str = ""
+    signature: str = ""
+    key: str = ""
+    commit: str = ""
+    patches: tuple[Path, ...] = ()
 
     @property
     def id(self) -> str:
         """What it is, for people: `linux-source-6.12 6.12.117-1`."""
         return f"{self.package or Path(self.url).name} {self.version}"
 
+    @property
+    def release(self) -> str:
+        """The kernel's version without the packager's: `6.12.117`."""
+        return self.version.partition("-")[0]
+
 
 @dataclass(frozen=True)
 class Flavour:
-    """A named kernel. objects: compilations to expect, for the first progress bar."""
+    """A named kernel. promises: what a running one must show; boots: `debian` or `guest`."""
 
     name: str
     why: str
+    cmdline: tuple[str, ...]
+    promises: tuple[str, ...]
+    boots: str
+
+    @property
+    def toolchain(self) -> str:
+        """The toolchain that its modules are built with."""
+        return "gcc"
+
+
+@dataclass(frozen=True)
+class Built(Flavour):
+    """A kernel that klab compiles. objects: compilations to expect, for the first progress bar."""
+
     source: Source
+    compiler: str
     base: str
     fragments: tuple[Path, ...]
-    cmdline: tuple[str, ...]
     objects: int
+
+    @property
+    def toolchain(self) -> str:
+        """The toolchain that compiles it and its modules."""
+        return self.compiler
+
+
+@dataclass(frozen=True)
+class Packages:
+    """Binary packages of one version in a suite: {name: SHA-256}."""
+
+    suite: str
+    version: str
+    sums: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Fetched(Flavour):
+    """A kernel that Debian has built."""
+
+    packages: Packages
 
 
 def kernels_dir() -> Path:
@@ -62,18 +109,7 @@ def kernels_dir() -> Path:
 @cache
 def read(folder: Path) -> dict[str, Any]:
     """flavours.yml of a folder as checked data."""
-    path = folder / "flavours.yml"
-    schema = json.loads((repo_dir() / "labs/_schema/flavours.json").read_text())
-    try:
-        data = yaml.safe_load(path.read_text())
-        jsonschema.validate(data, schema)
-    except (yaml.YAMLError, jsonschema.ValidationError) as error:
-        where = "/".join(str(part) for part in getattr(error, "absolute_path", ()))
-        said = getattr(error, "message", str(error))
-        raise KlabError(
-            f"{path}: {where}: {said}", step=STEP, mend="see labs/_schema/flavours.json"
-        ) from None
-    return dict(data)
+    return described.read(folder / "flavours.yml", "flavours", STEP)
 
 
 def names() -> list[str]:
@@ -81,8 +117,12 @@ def names() -> list[str]:
     return list(read(kernels_dir())["flavours"])
 
 
-def load(name: str) -> Flavour:
-    """The flavour `name`. Raises KlabError for an unknown flavour, source or fragment."""
+def load(name: str, own: Sequence[Path] = ()) -> Built | Fetched:
+    """The flavour `name`, made of the fragments `own` instead of its own if there are any.
+
+    Raises KlabError for an unknown flavour, source or fragment, and for `own` where the
+    flavour takes none.
+    """
     data = read(kernels_dir())
     if name not in data["flavours"]:
         near = difflib.get_close_matches(name, data["flavours"], n=1)
@@ -93,27 +133,71 @@ def load(name: str) -> Flavour:
             mend=f"{hint}flavours: {', '.join(data['flavours'])} (labs/_kernels/flavours.yml)",
         )
     body = data["flavours"][name]
-    if body["source"] not in data["sources"]:
+    if own and not body.get("takes_fragments"):
+        takes = [key for key, other in data["flavours"].items() if other.get("takes_fragments")]
         raise KlabError(
-            f"flavour '{name}' names the source '{body['source']}', which does not exist",
+            f"flavour '{name}' is made of its own fragments only",
             step=STEP,
-            mend=f"sources: {', '.join(data['sources'])}",
+            mend=f"give yours to one of: {', '.join(takes) or 'none'}",
         )
+    return _fetched(name, body) if "packages" in body else _built(name, body, data["sources"], own)
+
+
+def _fetched(name: str, body: Mapping[str, Any]) -> Fetched:
+    pinned = body["packages"]
+    packages = Packages(pinned["suite"], pinned["version"], pinned["names"])
+    return Fetched(*_common(name, body), packages=packages)
+
+
+def _built(name: str, body: Mapping[str, Any], sources: Mapping[str, Any], own: Sequence[Path]) -> Built:
     folder = kernels_dir() / "fragments"
-    fragments = tuple(folder / f"{part}.config" for part in body["fragments"])
-    for path in fragments:
+    return Built(
+        *_common(name, body),
+        source=_source(name, body["source"], sources),
+        compiler=body.get("toolchain", "gcc"),
+        base=body["base"],
+        fragments=_present(name, own or [folder / f"{part}.config" for part in body["fragments"]]),
+        objects=body["objects"],
+    )
+
+
+def _common(name: str, body: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...], tuple[str, ...], str]:
+    """What every flavour has, in the order of its fields."""
+    promises, boots = tuple(body.get("promises", ())), body.get("boots", "guest")
+    return name, body["why"], tuple(body["cmdline"]), promises, boots
+
+
+def built(name: str, own: Sequence[Path] = ()) -> Built:
+    """The flavour `name`, as one that klab builds. Raises KlabError when it is fetched."""
+    flavour = load(name, own)
+    if isinstance(flavour, Built):
+        return flavour
+    raise KlabError(
+        f"flavour '{name}' is fetched as Debian built it: it has no source and no fragments here",
+        step=STEP,
+        mend=f"klab kernel build --flavour {name} fetches it",
+    )
+
+
+def _source(flavour: str, name: str, sources: Mapping[str, Any]) -> Source:
+    if name not in sources:
+        raise KlabError(
+            f"flavour '{flavour}' names the source '{name}', which does not exist",
+            step=STEP,
+            mend=f"sources: {', '.join(sources)}",
+        )
+    body = dict(sources[name])
+    patches = tuple(kernels_dir() / "patches" / patch for patch in body.pop("patches", ()))
+    return Source(name=name, patches=patches, **body)
+
+
+def _present(flavour: str, fragments: Iterable[Path]) -> tuple[Path, ...]:
+    paths = tuple(fragments)
+    for path in paths:
         if not path.is_file():
             raise KlabError(
-                f"flavour '{name}' names the fragment {path.name}, which does not exist",
+                f"flavour '{flavour}' names the fragment {path.name}, which does not exist",
                 step=STEP,
                 mend=f"write {path}, or mend the list of the flavour",
             )
-    return Flavour(
-        name=name,
-        why=body["why"],
-        source=Source(name=body["source"], **data["sources"][body["source"]]),
-        base=body["base"],
-        fragments=fragments,
-        cmdline=tuple(body["cmdline"]),
-        objects=body["objects"],
-    )
+    return paths

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +24,6 @@ CCACHE, SHIMS = "/klab/ccache", "/klab/shims"
 JOB_BYTES = 1.5e9  # memory that one compiler, or one thread of pahole, may need
 _COMPILED = re.compile(r"^\s+(?:CC|AS)(?: \[M\])?\s+(\S+)")
 _HITS = ("direct_cache_hit", "preprocessed_cache_hit")
-# The variables of make that choose the compiler; {ccache} is the word before its name.
-COMPILERS = {"gcc": "CC='{ccache}gcc'", "llvm": "LLVM=1 CC='{ccache}clang'"}
 
 
 @dataclass(frozen=True)
@@ -135,9 +134,7 @@ def kernel(
     env = environment(plan, int((source / "Makefile").stat().st_mtime))
     env |= {"PAHOLE_JOBS": str(min(chosen.jobs, os.cpu_count() or 1))}
     env |= {**(_ccache(bound) if chosen.ccache else {}), **(chosen.env or {})}
-    compiler = COMPILERS[getattr(plan.flavour, "toolchain", "gcc")].format(
-        ccache="ccache " if chosen.ccache else ""
-    )
+    compiler = shlex.join([*tools.make, f"CC={'ccache ' if chosen.ccache else ''}{tools.cc}"])
     out = f"{bound.inside(WORK)}/out"
     make = (
         f"make -C {bound.inside(SRC)} O={out} LOCALVERSION=-klab-{plan.flavour.name} {compiler}"

@@ -11,6 +11,7 @@ from typing import Any
 from klab import digest as digests
 from klab import lock, namespace, store
 from klab.kernel import artefact, build, compare, estimate, kbuild, outtree, root, source
+from klab.kernel import flavour as flavours
 from klab.kernel.resolve import resolve
 from klab.paths import cache_dir, log_dir
 
@@ -70,8 +71,8 @@ def verify(name: str) -> Verdict:
     Takes two cold builds of time. Raises KlabError when one of them fails. What differs
     is kept for a closer look, otherwise nothing stays.
     """
-    tools = root.ready()
-    plan = artefact.plan(name, dict(tools.versions))
+    tools = root.ready(flavours.built(name).toolchain)
+    plan = artefact.plan(name, tools.versions)
     tree = source.ensure(plan.flavour.source).path / "tree"
     folder = cache_dir() / "work" / f"reproduce-{plan.digest}"
     log = log_dir() / f"kernel_reproduce-{name}.log"

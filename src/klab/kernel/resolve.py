@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import kconfiglib
@@ -16,13 +17,15 @@ import kconfiglib
 from klab import run
 from klab.errors import KlabError
 from klab.kernel import explain
-from klab.kernel.flavour import Flavour
-from klab.kernel.fragment import Request, combine
+from klab.kernel.flavour import Built
+from klab.kernel.fragment import Request, combine, render
 from klab.kernel.root import Toolroot
 
 STEP = "kernel_build: resolve config"
 # Packages land beside the output folder, so what is bound is the folder around it.
 SRC, WORK = "/klab/src", "/klab/work"
+ASKED = "asked.config"
+TINY = "tinyconfig"
 _LINE = re.compile(r"^CONFIG_(\w+)=(.*)$|^# CONFIG_(\w+) is not set$", re.MULTILINE)
 
 
@@ -52,7 +55,11 @@ def _reasons(tools: Toolroot, wanted: Mapping[str, Request], names: list[str]) -
         ]
     )
     done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, env={**os.environ, **tools.env()}
+        argv,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **tools.env(dict(word.split("=", 1) for word in tools.make))},
     )
     try:
         return dict(json.loads(done.stdout))
@@ -60,11 +67,17 @@ def _reasons(tools: Toolroot, wanted: Mapping[str, Request], names: list[str]) -
         return {}
 
 
-def prove(tools: Toolroot, requests: Mapping[str, Request], config: Mapping[str, str], log: Path) -> None:
-    """Raise KlabError naming each dropped symbol, its fragment and what it lacks."""
-    lost = dropped(requests, config)
+def prove(
+    tools: Toolroot, requests: Mapping[str, Request], config: Mapping[str, str], log: Path
+) -> dict[str, Request]:
+    """The requests, where an optional one that was dropped says what it became.
+
+    Raises KlabError naming each other dropped symbol, its fragment and what it lacks.
+    """
+    gone = dropped(requests, config)
+    lost = {name: seen for name, seen in gone.items() if not requests[name].optional}
     if not lost:
-        return
+        return {name: replace(request, became=gone.get(name, "")) for name, request in requests.items()}
     why = _reasons(tools, requests, sorted(lost))
     lines = []
     for name, seen in sorted(lost.items()):
@@ -80,27 +93,30 @@ def prove(tools: Toolroot, requests: Mapping[str, Request], config: Mapping[str,
     )
 
 
-def resolve(flavour: Flavour, tools: Toolroot, source: Path, work: Path, log: Path) -> dict[str, Request]:
-    """Write `work`/out/.config for a flavour and prove it; returns the proved requests.
+def resolve(flavour: Built, tools: Toolroot, source: Path, work: Path, log: Path) -> dict[str, Request]:
+    """Write `work`/out/.config for a flavour and prove it; returns the requests, some of
+    which may have been dropped because they are optional.
 
-    The kernel's own merge_config.sh merges, its own Kconfig resolves. Raises
-    KlabError before anything is compiled when a symbol was dropped.
+    The kernel's own Kconfig resolves. Raises KlabError before anything is compiled
+    when a symbol was dropped.
     """
-    requests = combine(flavour.fragments)
+    requests = combine(flavour.fragments, flavour.source.release)
     conf = work / "conf"
     shutil.rmtree(conf, ignore_errors=True)
     conf.mkdir(parents=True)
     (work / "out").mkdir(exist_ok=True)
-    for path in (*flavour.fragments, Path(explain.__file__), Path(kconfiglib.__file__)):
+    (conf / ASKED).write_text(render(requests.values()))
+    for path in (Path(explain.__file__), Path(kconfiglib.__file__)):
         shutil.copy(path, conf)
     bound = tools.with_binds({SRC: source, WORK: work})
-    src, inside = bound.inside(SRC), bound.inside(WORK)
-    parts = " ".join(f"{inside}/conf/{path.name}" for path in flavour.fragments)
-    # merge_config.sh writes its temporary file where it stands: not into the source.
-    script = (
-        f"set -e; cd {inside}/conf; {src}/scripts/kconfig/merge_config.sh -m -O {inside}/conf {parts};"
-        f" make -s -C {src} O={inside}/out KCONFIG_ALLCONFIG={inside}/conf/.config {flavour.base}"
-    )
+    asked = f"{bound.inside(WORK)}/conf/{ASKED}"
+    make = f"make -s -C {bound.inside(SRC)} O={bound.inside(WORK)}/out {' '.join(tools.make)}"
+    script = f"set -e; KCONFIG_ALLCONFIG={asked} {make} {flavour.base}"
+    if flavour.base == TINY:
+        # The tree's own list of what to leave out comes first; the rest stays off, too.
+        script = (
+            f"set -e; {make} {TINY}; cat {bound.inside(WORK)}/out/.config {asked} > {asked}.whole;"
+            f" KCONFIG_ALLCONFIG={asked}.whole {make} allnoconfig"
+        )
     run.logged(bound.argv(["sh", "-c", script]), log=log, step=STEP, env=bound.env({"ARCH": "x86_64"}))
-    prove(bound, requests, read_config((work / "out/.config").read_text()), log)
-    return requests
+    return prove(bound, requests, read_config((work / "out/.config").read_text()), log)

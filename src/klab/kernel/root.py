@@ -5,37 +5,60 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from klab import debtree, namespace, store
 from klab import digest as digests
+from klab.errors import KlabError
+from klab.kernel import described
 from klab.paths import log_dir, repo_dir
 from klab.progress import remember
 
 KIND = "roots"
 RECIPE = 1  # raise when this file changes what a root contains
-# Packages whose versions can change a kernel's bytes; they go into its digest.
-DECISIVE = ("binutils", "dwarves", "gcc-14", "make", "pahole", "zstd", "lz4", "xz-utils")
+GCC = "gcc"  # the toolchain of a flavour that names none, and the root of all other work
+STEP = "build_root: read toolchains"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A root as labs/_kernels/toolchain.yml describes it.
+
+    decisive: packages whose versions can change a kernel's bytes. make: words that tell
+    the kernel's make of this toolchain.
+    """
+
+    name: str
+    suite: str
+    packages: set[str]
+    decisive: set[str]
+    make: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Toolroot:
     """A place where build tools run: a build root, or this host (path None, tests only).
 
+    versions: of the packages that can change a kernel's bytes.
     binds: folders shown inside, {"/inside": host path}.
+    make: words for the kernel's make, such as LLVM=1.
     """
 
     path: Path | None
     versions: Mapping[str, str] = field(default_factory=dict)
     binds: Mapping[str, Path] = field(default_factory=dict)
+    make: tuple[str, ...] = ()
+
+    @property
+    def cc(self) -> str:
+        """The C compiler."""
+        return "clang" if "LLVM=1" in self.make else "gcc"
 
     def with_binds(self, pairs: Mapping[str, Path]) -> Toolroot:
         """The same root with more folders shown inside."""
-        return Toolroot(self.path, self.versions, {**self.binds, **pairs})
+        return replace(self, binds={**self.binds, **pairs})
 
     def inside(self, name: str) -> str:
         """The path by which tools see the bound folder `name`."""
@@ -51,46 +74,67 @@ class Toolroot:
         return {**shown, **(extra or {})}
 
 
-def wanted() -> dict[str, Any]:
-    """labs/_kernels/toolchain.yml as data."""
-    return dict(yaml.safe_load((repo_dir() / "labs/_kernels/toolchain.yml").read_text()))
+def _data() -> dict[str, Any]:
+    return described.read(repo_dir() / "labs/_kernels/toolchain.yml", "toolchain", STEP)
 
 
-def digest() -> str:
-    """The digest of what is asked for: suite, packages and this recipe."""
-    asked = wanted()
-    return digests.of_data([RECIPE, asked["suite"], sorted(asked["packages"])])
+def toolchains() -> list[str]:
+    """The toolchains that can compile a kernel."""
+    return list(_data()["toolchains"])
 
 
-def find() -> store.Entry | None:
-    """The build root, or None when it must be made."""
-    return store.find(KIND, digest())
-
-
-def ensure() -> store.Entry:
-    """The build root, made now unless it is in the cache (about a minute)."""
-    if entry := find():
-        return entry
-    asked = wanted()
-    log = log_dir() / "build_root.log"
-    with store.drafting(KIND, digest()) as draft:
-        tree = draft.path / "tree"
-        used = debtree.make(
-            asked["suite"], sorted(asked["packages"]), tree, log=log, step="build_root: bootstrap"
+def wanted(name: str = GCC) -> Wanted:
+    """What root `name` is made of. Raises KlabError when there is no such root."""
+    data = _data()
+    whole = {**data["tools"], **data["toolchains"]}
+    if name not in whole:
+        raise KlabError(
+            f"there is no build root '{name}'",
+            step=STEP,
+            mend=f"roots: {', '.join(whole)} (labs/_kernels/toolchain.yml)",
         )
+    body = whole[name]
+    packages, decisive = set(body["packages"]), set(body.get("decisive", ()))
+    if "extends" in body:
+        base = wanted(body["extends"])
+        packages, decisive = packages | base.packages, decisive | base.decisive
+    return Wanted(name, data["suite"], packages, decisive, tuple(body.get("make", ())))
+
+
+def digest(name: str = GCC) -> str:
+    """The digest of what is asked for: suite, packages and this recipe."""
+    asked = wanted(name)
+    return digests.of_data([RECIPE, asked.suite, sorted(asked.packages)])
+
+
+def find(name: str = GCC) -> store.Entry | None:
+    """The build root, or None when it must be made."""
+    return store.find(KIND, digest(name))
+
+
+def ensure(name: str = GCC) -> store.Entry:
+    """The build root, made now unless it is in the cache (about a minute)."""
+    if entry := find(name):
+        return entry
+    asked = wanted(name)
+    log = log_dir() / f"build_root-{name}.log"
+    with store.drafting(KIND, digest(name)) as draft:
+        tree = draft.path / "tree"
+        used = debtree.make(asked.suite, sorted(asked.packages), tree, log=log, step="build_root: bootstrap")
         versions = debtree.versions(tree)
         (draft.path / "packages.txt").write_text("".join(f"{n} {v}\n" for n, v in versions.items()))
         entry = draft.publish(
             {
-                "suite": asked["suite"],
+                "toolchain": name,
+                "suite": asked.suite,
                 "versions": versions,
                 "wall_s": used.wall_s,
                 "cpu_s": used.cpu_s,
-                "rebuild": "klab root build",
+                "rebuild": f"klab root build --toolchain {name}",
             },
             ["packages.txt"],
         )
-    remember("build_root", asked["suite"], used.wall_s, used.cpu_s)
+    remember("build_root", name, used.wall_s, used.cpu_s)
     return entry
 
 
@@ -100,19 +144,20 @@ def on_host() -> bool:
     return os.environ.get("KLAB_BUILD_ROOT") == "host"
 
 
-def _tools(entry: store.Entry) -> Toolroot:
-    versions = entry.manifest["versions"]
-    return Toolroot(entry.path / "tree", {name: versions[name] for name in DECISIVE if name in versions})
+def _tools(entry: store.Entry, name: str) -> Toolroot:
+    asked, versions = wanted(name), entry.manifest["versions"]
+    decisive = {package: versions[package] for package in asked.decisive if package in versions}
+    return Toolroot(entry.path / "tree", decisive, make=asked.make)
 
 
-def current() -> Toolroot | None:
+def current(name: str = GCC) -> Toolroot | None:
     """The tools of the build root that is there, or None when it must be made."""
-    if on_host():
-        return Toolroot(None, {"host": "tests"})
-    entry = find()
-    return _tools(entry) if entry else None
+    if on_host() and name in toolchains():
+        return Toolroot(None, {"host": "tests"}, make=wanted(name).make)
+    entry = find(name)
+    return _tools(entry, name) if entry else None
 
 
-def ready() -> Toolroot:
+def ready(name: str = GCC) -> Toolroot:
     """The tools of the build root, which is made first unless it is there."""
-    return current() or _tools(ensure())
+    return current(name) or _tools(ensure(name), name)
