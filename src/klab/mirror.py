@@ -79,6 +79,7 @@ def _host_archives() -> tuple[str, str]:
 def debian(suite: str) -> list[str]:
     """Lines for sources.list that give `suite` with its -updates and -security.
 
+    For `trixie-backports` they give trixie, and its backports beside.
     Empty when the host uses no Debian archive (Ubuntu, Fedora): mmdebstrap then
     takes its own default.
     """
@@ -90,8 +91,10 @@ def debian(suite: str) -> list[str]:
         return []
     keyring = next((key for key in KEYRINGS if key.exists()), None)
     option = f" [signed-by={keyring}]" if keyring else ""
-    lines = [f"deb{option} {main} {name} main" for name in (suite, f"{suite}-updates")]
-    return lines + ([f"deb{option} {security} {suite}-security main"] if security else [])
+    base = suite.removesuffix("-backports")
+    names = [base, f"{base}-updates", *([suite] if suite != base else [])]
+    lines = [f"deb{option} {main} {name} main" for name in names]
+    return lines + ([f"deb{option} {security} {base}-security main"] if security else [])
 
 
 def apt_options() -> list[str]:

@@ -23,7 +23,11 @@ def fetch(flavour: str, check: bool) -> Outcome:
 
     Example: klab source fetch --flavour lab
     """
-    pinned = flavours.built(flavour).source
+    wanted = flavours.load(flavour)
+    if isinstance(wanted, flavours.Fetched):
+        said = f"flavour {flavour} is fetched as Debian built it: it has no source here"
+        return Outcome(False, said, {"path": "", "id": ""})
+    pinned = wanted.source
     entry = source.find(pinned)
     changed = entry is None
     if check and not entry:
@@ -33,5 +37,5 @@ def fetch(flavour: str, check: bool) -> Outcome:
     return Outcome(
         changed,
         f"{pinned.id} {state}: {entry.path}",
-        {"path": str(entry.path / "tree"), "id": pinned.id, "sha256": pinned.sha256, "digest": entry.digest},
+        {"path": str(entry.path / "tree"), "digest": entry.digest, **source.facts(pinned)},
     )
