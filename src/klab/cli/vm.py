@@ -126,13 +126,12 @@ def start(name: str, timeout: float, cold: bool, check: bool) -> Outcome:
 @timeout_option
 @check_option
 def ready(name: str, timeout: float, check: bool) -> Outcome:
-    """Wait until the machine answers; take the snapshot that `reset` goes back to."""
+    """Bring the machine up and wait until it answers; take the snapshot that `reset` goes back to."""
+    if check:
+        todo = state.of_name(name) in (state.ABSENT, state.OFF) or not model.get(name).ready
+        return _would("bring up and keep the ready snapshot of", name, todo)
     with model.locked(name):
         machine = model.get(name)
-        if check:
-            return Outcome(
-                not machine.ready, f"would take the ready snapshot of {name}" * (not machine.ready)
-            )
         changed = lifecycle.ready(machine, timeout)
     return _outcome(changed, f"{name} is ready: {ssh.line(machine)}", machine)
 

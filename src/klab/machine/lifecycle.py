@@ -142,18 +142,10 @@ def _go_on(machine: Machine) -> bool:
 
 
 def ready(machine: Machine, deadline_s: float) -> bool:
-    """Wait until the machine answers; take its ready snapshot if it has none."""
-    if not process.pid_of(machine):
-        raise KlabError(
-            f"{machine.name} is off",
-            step="vm: ready",
-            machine=machine.name,
-            mend=f"klab vm start --name {machine.name}",
-        )
-    _go_on(machine)
-    ssh.wait(machine, deadline_s)
+    """Bring the machine up, wait until it answers; take its ready snapshot if it has none."""
+    changed = start(machine, deadline_s=deadline_s)
     if machine.ready:
-        return False
+        return changed
     ssh.run(machine, SETTLE, timeout_s=SETTLE_S)
     ssh.hang_up(machine)
     qmp.save(machine, disk.READY)
@@ -170,7 +162,7 @@ def reset(machine: Machine, deadline_s: float) -> bool:
             f"{machine.name} has no ready snapshot yet",
             step="vm: reset",
             machine=machine.name,
-            mend=f"klab vm start --name {machine.name} && klab vm ready --name {machine.name}",
+            mend=f"klab vm ready --name {machine.name}",
         )
     began = time.monotonic()
     if process.pid_of(machine):
