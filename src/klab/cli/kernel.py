@@ -11,6 +11,7 @@ import click
 
 from klab import digest as digests
 from klab import store
+from klab.cli.observe import observe
 from klab.cli.verb import Outcome, check_option, verb
 from klab.kernel import artefact, reproduce, resolve, root, source
 from klab.kernel import build as builder
@@ -19,6 +20,13 @@ from klab.paths import log_dir
 
 flavour_option = click.option(
     "--flavour", default="lab", show_default=True, help="A kernel of labs/_kernels/flavours.yml."
+)
+own_option = click.option(
+    "--fragment",
+    "own",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Your own fragment instead of the flavour's; more than one is in order.",
 )
 
 
@@ -29,36 +37,43 @@ def command() -> None:
 
 @verb(command, "build")
 @flavour_option
+@own_option
 @check_option
-def build(flavour: str, check: bool) -> Outcome:
-    """Build a flavour unless it is in the cache.
+def build(flavour: str, own: tuple[Path, ...], check: bool) -> Outcome:
+    """Build a flavour, or fetch one that Debian built, unless it is in the cache.
 
-    Example: klab kernel build --flavour lab
+    Example: klab kernel build --flavour own --fragment my.config
     """
     if check:
-        entry = artefact.find(flavour)
+        entry = artefact.find(flavour, own)
         if entry is None:
             return Outcome(True, f"the kernel of flavour {flavour} would be built")
         return Outcome(False, f"kernel {flavour} is in the cache", builder.hand_over(entry, flavour))
-    entry, built = builder.ensure(flavour)
+    entry, built = builder.ensure(flavour, own)
     state = "built" if built else "reused"
     return Outcome(built, f"kernel {flavour} {state}: {entry.path}", builder.hand_over(entry, flavour))
 
 
 @verb(command, "prove")
 @flavour_option
-def prove(flavour: str) -> Outcome:
+@own_option
+def prove(flavour: str, own: tuple[Path, ...]) -> Outcome:
     """Resolve a flavour's config and prove each symbol, without compiling.
 
-    Example: klab kernel prove --flavour lab
+    Example: klab kernel prove --flavour san
     """
-    wanted = flavours.load(flavour)
-    tools = root.ready()
+    wanted = flavours.built(flavour, own)
+    tools = root.ready(wanted.toolchain)
     tree = source.ensure(wanted.source).path / "tree"
     with TemporaryDirectory(prefix="klab-prove-") as folder:
         log = log_dir() / f"kernel_prove-{flavour}.log"
         proved = resolve.resolve(wanted, tools, tree, Path(folder), log)
-    return Outcome(False, f"all {len(proved)} symbols of flavour {flavour} survive", {"symbols": len(proved)})
+    gone = [request for request in proved.values() if request.became]
+    lines = [f"all {len(proved) - len(gone)} symbols of flavour {flavour} survive"]
+    lines += [f"  CONFIG_{one.name} became {one.became}, and may: {one.optional}" for one in gone]
+    return Outcome(
+        False, "\n".join(lines), {"symbols": len(proved) - len(gone), "dropped": [one.name for one in gone]}
+    )
 
 
 @verb(command, "verify-reproducible")
@@ -77,12 +92,13 @@ def verify_reproducible(flavour: str) -> Outcome:
 
 @verb(command, "show")
 @flavour_option
-def show(flavour: str) -> Outcome:
+@own_option
+def show(flavour: str, own: tuple[Path, ...]) -> Outcome:
     """Show the artefact of a flavour as it is described now.
 
     Example: klab kernel show --flavour lab --json
     """
-    entry = artefact.get(flavour)
+    entry = artefact.get(flavour, own)
     facts = builder.hand_over(entry, flavour)
     return Outcome(False, "\n".join(f"{key}: {value}" for key, value in facts.items()), facts)
 
@@ -96,3 +112,6 @@ def list_all() -> Outcome:
     found = [builder.describe(entry) for entry in store.entries(artefact.KIND)]
     lines = [f"{digests.short(str(k['digest']))}  {k['flavour']:<8} {k['release']}" for k in found]
     return Outcome(False, "\n".join(lines) or "no kernel in the cache", {"kernels": found})
+
+
+verb(command, "observe")(flavour_option(observe))

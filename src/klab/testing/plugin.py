@@ -4,6 +4,7 @@
     pytest tests/machine                              all of inventories/single
     pytest tests/machine --klab-machine lab1          one machine by name
     pytest tests/machine -n 4 --dist loadgroup        each machine on a worker of its own
+    pytest tests/flavours --klab-flavour lab          what kernels promise, in guests of them
     pytest tests/machine --junitxml report.xml        machine and digests as properties
 
 A machine that cannot be reached is an error of each of its tests, never a skip.
@@ -41,6 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME",
         help="Test this machine instead of the inventory's; may be repeated.",
+    )
+    group.addoption(
+        "--klab-flavour",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Prove this flavour's promises instead of all flavours'; may be repeated.",
     )
 
 
