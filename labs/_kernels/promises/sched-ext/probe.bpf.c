@@ -29,4 +29,4 @@ struct sched_ext_ops klab = {
 };
 
 SEC("license")
-char license[] = "GPL";
+char _license[] = "GPL";
