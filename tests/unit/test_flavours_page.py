@@ -41,3 +41,13 @@ def test_costs_and_labs_are_shown(repo: Path) -> None:
     assert "| [tiny](#tiny) | linux.tar 6.12.0-1 | gcc | 10.0 | 1.0 (10%) | 500 | 2 |" in page
     assert "- labs that rely on it: one, two" in page
     assert "on two cores" in page
+
+
+def test_conditions_are_told_in_words(repo: Path) -> None:
+    (repo / "labs/_kernels/fragments/torn.config").write_text(
+        "# Why.\n# min 6.6\n# max 6.11\nCONFIG_A=y\nCONFIG_B=m\n"
+        "\n# How.\n# optional: newer kernels have it always\n# CONFIG_C is not set\n"
+    )
+    page = docs.flavours_page(repo)
+    assert "- Why. Only from 6.6 on, up to 6.11.\n  `A` `B=m`\n" in page
+    assert "- How. May be dropped: newer kernels have it always\n  `C=n`\n" in page

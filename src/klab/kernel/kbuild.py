@@ -22,7 +22,7 @@ from klab.progress import Progress
 
 CCACHE, SHIMS = "/klab/ccache", "/klab/shims"
 JOB_BYTES = 1.5e9  # memory that one compiler, or one thread of pahole, may need
-_COMPILED = re.compile(r"^\s+(?:CC|AS)(?: \[M\])?\s+(\S+)")
+COMPILED = re.compile(r"^\s+(?:CC|AS)(?: \[M\])?\s+(\S+)")
 _HITS = ("direct_cache_hit", "preprocessed_cache_hit")
 
 
@@ -44,10 +44,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Setting:
-    """What may differ between two builds without a byte of the result differing."""
+    """What may differ between two builds without a byte of the result differing.
+
+    ccache_dir: another ccache than the shared one.
+    """
 
     jobs: int
     ccache: bool = True
+    ccache_dir: Path | None = None
     prelude: str = ""  # shell commands before make, such as another umask
     env: Mapping[str, str] | None = None
 
@@ -126,7 +130,7 @@ def kernel(
     Raises KlabError that names the cause, with the log.
     """
     chosen = setting or Setting(jobs())
-    ccache = cache_dir() / "ccache"
+    ccache = chosen.ccache_dir or cache_dir() / "ccache"
     ccache.mkdir(parents=True, exist_ok=True)
     for stray in (*tree.path.glob("linux-*"), *tree.path.glob("ccache.log")):
         stray.unlink()
@@ -142,7 +146,7 @@ def kernel(
     )
 
     def seen(line: str) -> None:
-        if found := _COMPILED.match(line):
+        if found := COMPILED.match(line):
             progress.advance(found[1])
 
     def shell(*commands: str) -> run.Result:

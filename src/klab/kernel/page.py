@@ -87,11 +87,19 @@ def _fragments(folder: Path, shown: list[dict[str, Any]]) -> Iterator[dict[str, 
     for name in names:
         requests = fragment.parse(folder / "fragments" / f"{name}.config")
         groups = [
-            {"reason": reason, "when": "", "symbols": " ".join(_symbol(one) for one in group)}
-            for reason, group in itertools.groupby(requests, key=lambda one: one.reason)
+            {"reason": reason, "when": when, "symbols": " ".join(_symbol(one) for one in group)}
+            for (reason, when), group in itertools.groupby(requests, key=lambda one: (one.reason, _when(one)))
         ]
         users = [one["name"] for one in shown if name in one["fragments"]]
         yield {"name": name, "users": users, "groups": groups}
+
+
+def _when(request: fragment.Request) -> str:
+    """The conditions of a request, in words."""
+    lines = [f"from {request.since} on"] if request.since else []
+    lines += [f"up to {request.until}"] if request.until else []
+    asked = f" Only {', '.join(lines)}." if lines else ""
+    return asked + (f" May be dropped: {request.optional}" if request.optional else "")
 
 
 def _symbol(request: fragment.Request) -> str:
