@@ -48,6 +48,17 @@ def test_the_environment_overrides_the_host(monkeypatch: pytest.MonkeyPatch) -> 
     ]
 
 
+def test_backports_come_beside_their_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror, "KEYRINGS", [])
+    monkeypatch.setenv("KLAB_DEBIAN_MIRROR", "http://a.example/debian http://b.example/security")
+    assert mirror.debian("trixie-backports") == [
+        "deb http://a.example/debian trixie main",
+        "deb http://a.example/debian trixie-updates main",
+        "deb http://a.example/debian trixie-backports main",
+        "deb http://b.example/security trixie-security main",
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "place"),
     [

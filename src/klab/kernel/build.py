@@ -66,7 +66,7 @@ def manifest(
     return {
         "flavour": plan.flavour.name,
         "release": release,
-        "source": {"id": plan.flavour.source.id, "sha256": plan.flavour.source.sha256},
+        "source": source.facts(plan.flavour.source),
         "symbols": {request.name: _kept(request) for request in requests.values()},
         "inputs": {key: value for key, value in plan.inputs.items() if key != "symbols"},
         "cost": asdict(cost),

@@ -75,6 +75,7 @@ def _settings(folder: Path, inside: str, suite: str) -> None:
         "Dir::State::lists": f"{inside}/lists",
         "Dir::Cache::pkgcache": "",  # two runs in one root must not share it
         "Dir::Cache::srcpkgcache": "",
+        "Acquire::Languages": "none",
         "Acquire::Retries": "2",
         "APT::Sandbox::User": "root",
     }
