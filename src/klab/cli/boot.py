@@ -21,7 +21,14 @@ STEP = "boot"
 
 def _wanted(flavour: str, cmdline: str) -> parts.Kernel:
     """The flavour's kernel, with its arguments and more ones."""
-    words = [*flavours.load(flavour).cmdline, cmdline]
+    described = flavours.load(flavour)
+    if described.boots != "debian":
+        raise KlabError(
+            f"flavour {flavour} boots micro guests only, not a machine with Debian on it",
+            step=STEP,
+            mend="klab guest run --kernel DIGEST -- COMMAND; klab kernel list shows the digests",
+        )
+    words = [*described.cmdline, cmdline]
     kernel = parts.kernel(artefact.get(flavour).digest)
     return replace(kernel, cmdline=" ".join(word for word in words if word))
 

@@ -16,6 +16,7 @@ from klab.paths import log_dir, repo_dir
 
 STEP = "boot: install the kernel"
 PLAYBOOK = "playbooks/kernel_install.yml"
+GREETING_S = 60  # an emulated machine on a loaded host takes its time to greet
 INVENTORY = "inventories/single"  # how machines of this computer are reached
 
 
@@ -60,5 +61,10 @@ def on(machine: Machine, digest: str) -> None:
         log=log_dir() / f"kernel_install-{machine.name}.log",
         step=STEP,
         cwd=repo_dir(),
-        env={"ANSIBLE_CONFIG": str(repo_dir() / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"},
+        env={
+            "ANSIBLE_CONFIG": str(repo_dir() / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_TIMEOUT": str(GREETING_S),
+            "LC_ALL": "C.UTF-8",
+        },
     )

@@ -11,11 +11,12 @@ from klab import store
 from klab.accel import Verdict
 from klab.errors import KlabError
 from klab.machine import disk
+from klab.machine import initrd as initrds
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """A bootable kernel. initrd: only for kernels that need one (Debian's own)."""
+    """A bootable kernel. initrd: a loose kernel's; for one of the cache it is made where need be."""
 
     path: Path
     digest: str
@@ -23,13 +24,15 @@ class Kernel:
     cmdline: str = ""
     flavour: str = ""
     initrd: Path | None = None
+    entry: store.Entry | None = None
 
     def adopt(self, folder: Path) -> None:
         """Put its files into a machine's folder, where they outlive the cache."""
         folder.mkdir(parents=True, exist_ok=True)
         disk.adopt(self.path, folder / "bzImage")
-        if self.initrd:
-            disk.adopt(self.initrd, folder / "initrd")
+        made = initrds.ensure(self.entry) if self.entry and not self.initrd else self.initrd
+        if made:
+            disk.adopt(made, folder / "initrd")
 
     def facts(self) -> dict[str, str]:
         """What the machine's record keeps of it."""
@@ -91,7 +94,8 @@ def kernel(reference: str, initrd: Path | None = None, cmdline: str = "") -> Ker
         return Kernel(path, _stamp(path), cmdline=cmdline, initrd=initrd)
     entry = _entry("kernels", "kernel", reference, "klab kernel build")
     known = entry.manifest
-    return Kernel(entry.file("bzImage"), entry.digest, known["release"], cmdline, known["flavour"], initrd)
+    named = (known["release"], cmdline, known["flavour"])
+    return Kernel(entry.file("bzImage"), entry.digest, *named, initrd, entry)
 
 
 def image(reference: str) -> Image:

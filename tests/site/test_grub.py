@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A machine with GRUB gets a kernel of klab, keeps its own, and comes back from a bad one.
+
+A real Debian disk with a boot loader, under QEMU with SeaBIOS; kernels are switched over
+ssh by playbooks/kernel_boot.yml, as on any machine that klab has not made.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fixtures import grubdisk
+from klab import accel
+from klab.kernel import artefact
+from klab.machine import argv, disk, keys, lifecycle, ports, process, ssh
+from klab.machine.model import Machine
+from klab.paths import repo_dir
+
+NAME = "grub1"
+PATIENCE_S = 240.0
+INVENTORY = """\
+all:
+  children:
+    builders:
+      hosts:
+        localhost: {{ansible_connection: local, ansible_python_interpreter: {python}}}
+    lab_machines:
+      hosts:
+        {name}:
+          ansible_ssh_args: -F {config}
+          ansible_become: true
+          ansible_python_interpreter: /usr/bin/python3
+"""
+
+
+@dataclass
+class Computer:
+    """The machine, and what people do to it."""
+
+    machine: Machine
+    inventory: Path
+    first: str = ""  # the release it came with
+
+    def says(self, command: str) -> str:
+        return ssh.run(self.machine, command).out.strip()
+
+    def play(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run kernel_boot.yml on it, without vmlinux: 300 MB that no boot needs."""
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/kernel_boot.yml"]
+        command += ["-i", str(self.inventory), "-e", "kernel_install_vmlinux=false"]
+        return subprocess.run(
+            [*command, *(word for pair in words for word in ("-e", pair))],
+            cwd=repo_dir(),
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(repo_dir() / "ansible.cfg"),
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_TIMEOUT": "60",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def console_since(self, mark: int) -> str:
+        return self.machine.console.read_text(errors="replace")[mark:]
+
+
+def words_of(machine: Machine) -> list[str]:
+    """QEMU's words for a machine that boots from its disk, by SeaBIOS."""
+    words = argv.build(machine)
+    for option in ("-bios", "-kernel", "-append"):
+        at = words.index(option)
+        del words[at : at + 2]
+    return words
+
+
+@pytest.fixture(scope="module")
+def computer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Computer]:
+    folder = tmp_path_factory.mktemp("grub")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KLAB_STATE", str(folder / "state"))
+        verdict = accel.probe()
+        machine = Machine(
+            name=NAME,
+            uuid="0b7c9d46-7f0f-4b62-a6d3-5a7f9a0e6c11",
+            machine_type=argv.machine_type(),
+            memory=1024,
+            cpus=2,
+            ssh_port=ports.pick(2700, ()),
+            gdb_port=ports.pick(2800, ()),
+            accel=verdict.accel,
+            accel_reason=verdict.reason,
+        )
+        machine.dir.mkdir(parents=True)
+        disk.create(machine, disk.adopt(grubdisk.ensure(), machine.file("base.raw")))
+        keys.write(machine)
+        machine.save()
+        hosts = folder / "hosts.yml"
+        hosts.write_text(INVENTORY.format(name=NAME, config=machine.ssh_config, python=sys.executable))
+        process.launch(machine, words_of(machine))
+        try:
+            ssh.wait(machine, PATIENCE_S)
+            made = Computer(machine, hosts)
+            made.first = made.says("uname -r")
+            yield made
+        finally:
+            lifecycle.destroy(NAME)
+
+
+def lab() -> str:
+    return str(artefact.get("lab").manifest["release"])
+
+
+def default(computer: Computer) -> str:
+    return computer.says("sudo grub-editenv - list | sed -n s/^saved_entry=//p")
+
+
+def fell_back(computer: Computer, done: subprocess.CompletedProcess[str], how: str) -> None:
+    """The play failed, in a sentence, and the machine runs the kernel that it ran before."""
+    assert done.returncode == 2, done.stdout
+    said = " ".join(done.stdout.split())
+    assert f"{how} on {NAME}, which is back on the last good one, {lab()}." in said, done.stdout
+    assert computer.says("uname -r") == lab()
+    assert default(computer) == f"klab-{lab()}"
+
+
+def test_installed_and_switched(computer: Computer) -> None:
+    assert "klab" not in computer.first
+    done = computer.play("kernel_boot_flavour=lab")
+    assert done.returncode == 0, done.stdout
+    assert computer.says("uname -r") == lab()
+    assert default(computer) == f"klab-{lab()}"
+    # The flavour's own words, and those of all kernels of this machine.
+    assert {"dma_debug=off", "console=ttyS0", "panic=10"} <= set(computer.says("cat /proc/cmdline").split())
+    assert f"vmlinuz-{computer.first}" in computer.says("ls /boot"), "the old kernel is gone"
+
+
+def test_again_changes_nothing(computer: Computer) -> None:
+    before = computer.says("cat /proc/sys/kernel/random/boot_id")
+    done = computer.play("kernel_boot_flavour=lab")
+    assert done.returncode == 0, done.stdout
+    recap = re.search(rf"^{NAME} .*changed=(\d+)", done.stdout, re.M)
+    assert recap, done.stdout
+    assert recap[1] == "0", done.stdout
+    assert computer.says("cat /proc/sys/kernel/random/boot_id") == before
+
+
+def test_panic_falls_back(computer: Computer) -> None:
+    mark = len(computer.machine.console.read_text(errors="replace"))
+    done = computer.play("kernel_boot_flavour=lab", '{"kernel_boot_cmdline": ["init=/nonexistent"]}')
+    fell_back(computer, done, "did not stay up")
+    said = computer.console_since(mark)
+    assert "Kernel panic - not syncing: Requested init /nonexistent failed" in said
+    assert "Rebooting in 10 seconds" in said
+
+
+def test_silence_falls_back(computer: Computer) -> None:
+    words = '{"kernel_boot_cmdline": ["systemd.mask=ssh.service", "systemd.mask=ssh.socket"]}'
+    began = time.monotonic()
+    done = computer.play(
+        "kernel_boot_flavour=lab", words, "kernel_install_timeout=60", "kernel_install_patience=70"
+    )
+    fell_back(computer, done, "did not answer")
+    assert time.monotonic() - began > 70
+    assert "nobody confirmed this kernel within 70 s" in computer.machine.console.read_text(errors="replace")
+
+
+def test_back_to_the_distributions_kernel_by_kexec(computer: Computer) -> None:
+    mark = len(computer.machine.console.read_text(errors="replace"))
+    done = computer.play(f"kernel_boot_release={computer.first}", "kernel_install_boot_by=kexec")
+    assert done.returncode == 0, done.stdout
+    assert computer.says("uname -r") == computer.first
+    assert "GRUB" not in computer.console_since(mark), "it went through the boot loader"
+    assert default(computer).endswith(f"gnulinux-{computer.first}-advanced-{grubdisk.FS_UUID}")
+
+
+def test_what_cannot_boot_here_is_refused(computer: Computer) -> None:
+    config = f"/lib/modules/{lab()}/modules.builtin"
+    computer.says(f"sudo sed -i /virtio_blk/d {config}")
+    done = computer.play("kernel_boot_flavour=lab")
+    assert done.returncode == 2, done.stdout
+    assert "it lacks the driver virtio_blk of the root file system" in " ".join(done.stdout.split())
+    assert computer.says("uname -r") == computer.first
