@@ -20,8 +20,10 @@ from klab.errors import KlabError
 # Should we be killed outright, the kernel ends what we started (and with it, in a
 # PID namespace, all its children).
 TIED = ("setpriv", "--pdeathsig", "KILL", "--")
-# How programs tell of a full disk; tar sees only that a write fell short.
-FULL = re.compile(r"No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes")
+# How programs tell of a full disk; tar sees only that a write fell short, dash not even why.
+FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes|printf: I/O error"
+)
 TAIL = 12  # lines of a log that an error shows
 
 
