@@ -11,6 +11,7 @@ import click
 
 from klab import digest as digests
 from klab import store
+from klab.cli import elsewhere
 from klab.cli.observe import observe
 from klab.cli.verb import Outcome, check_option, verb
 from klab.kernel import artefact, reproduce, resolve, root, source
@@ -115,3 +116,5 @@ def list_all() -> Outcome:
 
 
 verb(command, "observe")(flavour_option(observe))
+verb(command, "incoming")(elsewhere.incoming)
+verb(command, "adopt")(elsewhere.adopt)

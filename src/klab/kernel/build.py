@@ -99,7 +99,13 @@ def describe(entry: store.Entry) -> dict[str, object]:
     """The fields of an artefact that people ask for, whether its flavour still exists or not."""
     packages = sorted(str(entry.file(name)) for name in entry.manifest["files"] if name.endswith(".deb"))
     known = {key: entry.manifest[key] for key in ("flavour", "release", "cost")}
-    return {"digest": entry.digest, "path": str(entry.path), "packages": packages, **known}
+    return {
+        "digest": entry.digest,
+        "path": str(entry.path),
+        "packages": packages,
+        "files": list(entry.manifest["files"]),
+        **known,
+    }
 
 
 def hand_over(entry: store.Entry, name: str) -> dict[str, object]:
