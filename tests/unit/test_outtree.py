@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from fixtures import fakekernels
 from klab import digest, lock, store
+from klab.cli import cache
 from klab.errors import KlabError
 from klab.kernel import artefact, build, flavour, outtree
 
@@ -206,3 +208,17 @@ def test_another_source_gets_another_tree(kernels: Path) -> None:
     entry, _ = build.ensure("tiny")
     assert not entry.manifest["cost"]["resumed"]
     assert artefact.get("tiny").digest == entry.digest
+
+
+def test_klab_cache_shows_trees_and_prunes_superseded_ones(kernels: Path) -> None:
+    made(kernels, TOOL)
+    (tree,) = outtree.kept()
+    old = tree.with_name("tiny-000000000000")
+    shutil.copytree(tree, old, symlinks=True)
+    os.utime(old / "state.json", (1, 1))
+    klab = CliRunner()
+    assert f"trees    {tree.name[:18]}" in klab.invoke(cache.command, ["list"]).output
+    assert f"would be removed: trees {old.name}" in klab.invoke(cache.command, ["prune", "--check"]).output
+    assert old.exists()
+    assert f"removed: trees {old.name}" in klab.invoke(cache.command, ["prune"]).output
+    assert outtree.kept() == [tree]

@@ -14,6 +14,7 @@ from klab import digest as digests
 from klab import namespace, retention, store
 from klab.cli.verb import Outcome, check_option, verb
 from klab.image import claim
+from klab.kernel import outtree
 from klab.machine import model
 from klab.paths import cache_dir
 
@@ -56,18 +57,27 @@ def _rows() -> list[dict[str, Any]]:
         }
         for kind in KINDS
         for entry in store.entries(kind)
+    ] + [
+        {
+            "kind": "trees",
+            "digest": path.name,
+            "megabytes": outtree.megabytes(path),
+            "made": outtree.used(path),
+            "path": str(path),
+        }
+        for path in outtree.kept()
     ]
 
 
 @verb(command, "list")
 def list_all() -> Outcome:
-    """List the entries, with their size and age.
+    """List the entries and the kept output trees of kernels, with their size and age.
 
     Example: klab cache list
     """
     rows = _rows()
     lines = [
-        f"{row['kind']:<8} {digests.short(row['digest'])} {row['megabytes']:>6} MB  "
+        f"{row['kind']:<8} {Path(row['path']).name[:18]:<18} {row['megabytes']:>6} MB  "
         f"{time.strftime('%Y-%m-%d %H:%M', time.localtime(row['made']))}"
         for row in rows
     ]
@@ -98,8 +108,8 @@ def verify() -> Outcome:
 def prune(keep: int, older_than: float, check: bool) -> Outcome:
     """Remove old entries and half-done images, and say which; what a machine is made of stays.
 
-    Of a sort are the kernels and images of a flavour, the versions of a source, the roots of a
-    toolchain. What is published for other machines lies in the archive: klab archive prune.
+    Of a sort are the kernels, images and output trees of a flavour, the versions of a source, the
+    roots of a toolchain. What is published for other machines lies in the archive: klab archive prune.
     Example: klab cache prune --keep 2 --older-than 7 --check
     """
     used = model.made_of()
@@ -110,8 +120,13 @@ def prune(keep: int, older_than: float, check: bool) -> Outcome:
     for path in [entry.path for entry in gone] + trees:
         if not check:
             namespace.remove(path)
+    spare = retention.superseded(
+        outtree.kept(), group=outtree.flavour, made=outtree.used, keep=keep, older_than_days=older_than
+    )
+    spare = [path for path in spare if check or outtree.remove(path)]
     done = "would be removed" if check else "removed"
     lines = [f"{done}: {entry.kind} {digests.short(entry.digest)}" for entry in gone]
+    lines += [f"{done}: trees {path.name}" for path in spare]
     lines += [f"{done}: half-done {path.name[:17]}" for path in trees]
     return Outcome(
         bool(lines), "\n".join(lines) or "nothing to remove", {"removed": [e.digest for e in gone]}

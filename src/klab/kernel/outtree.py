@@ -189,10 +189,20 @@ def held(plan: artefact.Plan, tools: root.Toolroot) -> Iterator[Outtree]:
     make_room(keep=path)
 
 
+def used(path: Path) -> float:
+    """When a tree was last used, in epoch seconds."""
+    return (path / "state.json").stat().st_mtime
+
+
+def flavour(path: Path) -> str:
+    """The flavour that a tree is of."""
+    return path.name.rpartition("-")[0]
+
+
 def kept() -> list[Path]:
     """All kept trees, the one used last first."""
     trees = [path for path in folder().glob("*") if (path / "state.json").exists()]
-    return sorted(trees, key=lambda path: (path / "state.json").stat().st_mtime, reverse=True)
+    return sorted(trees, key=used, reverse=True)
 
 
 def megabytes(path: Path) -> int:
