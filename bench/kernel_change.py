@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a changed line in a fragment to a running guest, warm; and the lookup of what is there.
 
-The flavour must have been built on this machine, so that its output tree is there. A copy
+Unless the flavour's output tree is there, it is made first (that build is not measured). A copy
 of labs/_kernels gets one symbol more in a fragment of its own; then `klab kernel build`
 makes that kernel and `klab guest run` boots it. The changed kernel stays in the cache:
 `klab cache prune` removes it.
@@ -26,10 +26,12 @@ from typing import Any
 
 import yaml
 
+from klab.kernel import outtree
 from klab.paths import repo_dir
 
 # A driver that becomes a part of vmlinux: it is linked, and its types written, anew.
 CHANGE = "DUMMY_IRQ=y"
+BEFORE = "TEST_HEXDUMP=m"  # another change, when there is no tree yet
 BUDGET_S, LOOKUP_S = 180.0, 1.0
 
 
@@ -66,6 +68,9 @@ def main() -> int:
         kernels = Path(place) / "kernels"
         changed(kernels, name, change)
         env = {**os.environ, "KLAB_KERNELS": str(kernels)}
+        if name not in {outtree.flavour(path) for path in outtree.kept()}:
+            changed(Path(place) / "before", name, BEFORE)
+            timed({**env, "KLAB_KERNELS": f"{place}/before"}, "kernel", "build", "--flavour", name, "--json")
         build_s, answer = timed(env, "kernel", "build", "--flavour", name, "--json")
         if not answer["changed"]:
             sys.exit(f"{name} with {change} was built before: choose another symbol, or prune it")
