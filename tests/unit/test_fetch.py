@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Debian's kernels as artefacts, from a small archive of packages like Debian's."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from fixtures import debs
 from klab import digest, mirror, store
+from klab.cli.source import command
 from klab.errors import KlabError
 from klab.kernel import artefact, build, flavour
 
@@ -144,3 +147,11 @@ def test_a_flavour_without_an_image_is_told(archive: Path, tmp_path: Path) -> No
     sums = publish(archive)
     pin(tmp_path, {name: sums[name] for name in NAMES[1:]})
     refused("0 packages are called linux-image-", step="kernel_fetch", mend="mend the flavour's packages")
+
+
+def test_a_fetched_flavour_has_no_source_and_asking_for_it_is_no_error(archive: Path) -> None:
+    said = CliRunner().invoke(command, ["fetch", "--flavour", "stock", "--json"])
+    assert said.exit_code == 0
+    answer = json.loads(said.output)
+    assert not answer["changed"]
+    assert answer["path"] == ""
