@@ -81,7 +81,7 @@ def known_command(words: list[str]) -> bool:
 
 @pytest.mark.parametrize("text", HAND_WRITTEN, ids=name)
 def test_verbs_of_klab_exist(text):
-    used = re.findall(r"(?:^|[`\s/])klab((?: [a-z][a-z0-9]*)+)", code(text), re.M)
+    used = re.findall(r"(?:^|[`\s/])klab((?: [a-z][a-z0-9-]*)+)", code(text), re.M)
     assert [words for words in used if not known_command(words.split())] == []
 
 
