@@ -17,7 +17,7 @@ from pathlib import Path
 
 SYMBOL = "linux_banner"
 LENGTH = 64  # bytes that are read at the symbol
-PATIENCE_S = 120.0  # until the kernel has booted and stopped
+PATIENCE_S = 600.0  # until the kernel has booted and stopped
 ANSWER_S = 15.0
 _STOPPED = re.compile(rb"kdb> |\$[TS]05")
 _PACKET = re.compile(rb"\$([^#$]*)#[0-9a-fA-F]{2}")

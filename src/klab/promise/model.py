@@ -24,13 +24,14 @@ LOAD = "insmod /klab/probe.ko && echo 'klab: provoked'\n"
 class Guest:
     """The guest that a promise wants: memory in MiB, seconds until it is given up.
 
-    A kernel with sanitizers is several times slower, and all of it is emulated.
+    A kernel with sanitizers is several times slower, all of it is emulated, and the host
+    may be at work on something else; a kernel that panics ends its guest at once.
     """
 
     memory: int = 1024
     cpus: int = 1
     cmdline: str = ""
-    deadline_s: int = 180
+    deadline_s: int = 600
 
 
 @dataclass(frozen=True)
