@@ -61,7 +61,9 @@ def test_fragments_may_agree(tmp_path: Path) -> None:
 
 
 def test_a_symbol_that_did_not_survive_is_dropped(tmp_path: Path) -> None:
-    asked = combine([fragment(tmp_path, "f", "# why\nCONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n")], "6.12.1")
+    asked = combine(
+        [fragment(tmp_path, "f", "# why\nCONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n")], "6.12.1"
+    )
     seen = read_config("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n# CONFIG_D is not set\n")
     assert dropped(asked, seen) == {"B": "y", "C": "y"}
     assert dropped(asked, {"A": "y", "B": "m"}) == {}
