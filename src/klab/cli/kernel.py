@@ -115,6 +115,6 @@ def list_all() -> Outcome:
     return Outcome(False, "\n".join(lines) or "no kernel in the cache", {"kernels": found})
 
 
-verb(command, "observe")(flavour_option(observe))
+verb(command, "observe")(flavour_option(own_option(observe)))
 verb(command, "incoming")(elsewhere.incoming)
 verb(command, "adopt")(elsewhere.adopt)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from klab.cli.verb import Outcome
@@ -18,7 +20,7 @@ def _line(verdict: Verdict) -> str:
 
 
 @click.option("--promise", "only", multiple=True, help="Only this promise; may be repeated.")
-def observe(flavour: str, only: tuple[str, ...]) -> Outcome:
+def observe(flavour: str, own: tuple[Path, ...], only: tuple[str, ...]) -> Outcome:
     """Provoke what a flavour promises in guests of its kernel and of stock.
 
     The exit status is 0 when all is observed, 1 when something is not, 2 when something
@@ -26,7 +28,7 @@ def observe(flavour: str, only: tuple[str, ...]) -> Outcome:
 
     Example: klab kernel observe --flavour lab --promise kgdb-answers
     """
-    verdicts = observer.observe(flavour, only, tell=lambda v: click.echo(_line(v), err=True))
+    verdicts = observer.observe(flavour, only, own=own, tell=lambda v: click.echo(_line(v), err=True))
     words = {verdict.word for verdict in verdicts}
     good = sum(verdict.word == OBSERVED for verdict in verdicts)
     code = RED if NOT_OBSERVED in words else UNSURE if words - {OBSERVED} else 0

@@ -147,15 +147,20 @@ def promised(flavour: str, only: Sequence[str] = ()) -> list[model.Promise]:
 
 
 def observe(
-    flavour: str, only: Sequence[str] = (), *, tell: Callable[[Verdict], None] = lambda _: None
+    flavour: str,
+    only: Sequence[str] = (),
+    *,
+    own: Sequence[Path] = (),
+    tell: Callable[[Verdict], None] = lambda _: None,
 ) -> list[Verdict]:
     """Provoke the promises of a flavour, and judge; `tell` hears each verdict as it falls.
 
-    The flavour's own guests run each time; stock's only once for each promise as it is.
+    own: fragments that the kernel was built of instead of the flavour's. The flavour's
+    guests run each time; stock's only once for each promise as it is.
     Raises KlabError when the flavour has not been built.
     """
     wanted = promised(flavour, only)
-    kernel = artefact.get(flavour)
+    kernel = artefact.get(flavour, own)
     which = accel.probe().accel
     verdicts = []
     for promise in wanted:
