@@ -11,7 +11,7 @@ import click
 
 from klab import digest as digests
 from klab import store
-from klab.cli import elsewhere
+from klab.cli import debug, elsewhere
 from klab.cli.observe import observe
 from klab.cli.verb import Outcome, check_option, verb
 from klab.kernel import artefact, reproduce, resolve, root, source
@@ -115,6 +115,7 @@ def list_all() -> Outcome:
     return Outcome(False, "\n".join(lines) or "no kernel in the cache", {"kernels": found})
 
 
+verb(command, "debug-package")(debug.package)
 verb(command, "observe")(flavour_option(own_option(observe)))
 verb(command, "incoming")(elsewhere.incoming)
 verb(command, "adopt")(elsewhere.adopt)
