@@ -15,6 +15,9 @@ _OPEN = re.compile(r"^\s*(menuentry|submenu|function)\b.*\{\s*$")
 _ID = re.compile(r"""(?:\$menuentry_id_option|--id)\s+(['"]?)([^\s'"]+)\1""")
 _LINUX = re.compile(r"^\s*linux(?:16|efi)?\s+(\S*vmlinuz-(\S+))\s*(.*)$")
 
+# What GRUB's scripts treat as more than itself.
+_ODD = re.compile(r"""[$&;|<>{}"'`\\\n]""")
+
 
 class Trouble(Exception):
     """What cannot be done, in a sentence."""
@@ -98,7 +101,14 @@ def note(name: str) -> tuple[str, str] | None:
 
 
 def write(name: str, release: str, arguments: str) -> None:
-    """Note one of our entries; `update-grub` then makes it."""
+    """Note one of our entries; `update-grub` then makes it.
+
+    Raises Trouble for arguments that a menu entry cannot hold as they are.
+    """
+    if odd := _ODD.search(arguments):
+        raise Trouble(
+            f"GRUB gives {odd[0]} a meaning, so it cannot stand in the arguments of {release}: {arguments}"
+        )
     NOTES.mkdir(parents=True, exist_ok=True)
     draft = NOTES / f".{name}"
     draft.write_text(f"{release}\n{arguments}\n")

@@ -207,6 +207,15 @@ def test_grub_cannot_write(computer: Computer) -> None:
     refused(computer, "GRUB cannot write")
 
 
+@pytest.mark.parametrize("argument", ["a=$b", "dyndbg='x'", "a;b"])
+def test_argument_that_grub_would_read_otherwise(computer: Computer, argument: str) -> None:
+    computer.act("pin")
+    said = computer.act("arm", arguments=argument)
+    assert said["failed"]
+    assert "cannot stand in the arguments of 6-lab" in said["msg"]
+    assert computer.menu.note("trial") is None
+
+
 def test_not_installed(computer: Computer) -> None:
     computer.act("pin")
     refused(computer, "is not installed", "6-san")
