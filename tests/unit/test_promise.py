@@ -14,8 +14,11 @@ from klab.kernel import flavour as flavours
 from klab.promise import kgdb, model, verdict
 from klab.promise.verdict import CANNOT_TELL, NOT_OBSERVED, OBSERVED, Finding, judge
 
-# Recorded: what kernels wrote in the guest of that promise.
-RECORDED = Path(__file__).parents[1] / "fixtures/consoles"
+# What kernels wrote in the guest of a promise, from where their init began:
+# <promise>.shown.txt by a kernel that makes it, <promise>.silent.txt by Debian's.
+CONSOLES = Path(__file__).parents[1] / "fixtures/consoles"
+RECORDED = {path.name: path for path in sorted(CONSOLES.glob("*.txt"))}
+SHOWN = [name for name in RECORDED if ".shown." in name]
 SHOWS = (re.compile("BUG: KASAN: slab-out-of-bounds in klab_"), re.compile("Freed by"))
 
 
@@ -89,6 +92,25 @@ def test_evidence_is_the_first_line_of_each_pattern():
 def test_only_the_guests_own_line_says_that_it_provoked():
     assert verdict.provoked(["x", "klab: provoked"])
     assert not verdict.provoked(["+ echo klab: provoked", "sh: klab: provoked?"])
+
+
+def showing(name: str, promise: str) -> bool:
+    """Whether the recorded text shows all of the promise."""
+    lines = RECORDED[name].read_text().splitlines()
+    return all(verdict.evidence(model.load(promise).shows, lines))
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_what_was_recorded_is_told_apart(name):
+    promise, kind, _ = name.split(".")
+    assert verdict.provoked(RECORDED[name].read_text().splitlines())
+    assert showing(name, promise) == (kind == "shown")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_was_recorded_shows_no_other_promise(name):
+    others = [p for p in model.names() if p != name.split(".", maxsplit=1)[0]]
+    assert not [promise for promise in others if showing(name, promise)]
 
 
 class Kernel(threading.Thread):
