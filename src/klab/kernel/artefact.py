@@ -13,7 +13,6 @@ from klab import store
 from klab.errors import KlabError
 from klab.kernel import flavour as flavours
 from klab.kernel import root, source
-from klab.kernel.fragment import combine
 
 KIND = "kernels"
 RECIPE = 1  # raise when the way kernels are built changes their bytes
@@ -52,13 +51,12 @@ def plan(name: str, versions: Mapping[str, str], own: Sequence[Path] = ()) -> Pl
     is no reason to compile, and the command line is the machine's affair.
     """
     flavour = flavours.built(name, own)
-    requests = combine(flavour.fragments, flavour.source.release).values()
     inputs = {
         "recipe": RECIPE,
         "flavour": name,
         "source": source.digest(flavour.source),
         "base": flavour.base,
-        "symbols": [[request.name, request.value] for request in requests],
+        "symbols": [[request.name, request.value] for request in flavour.requests().values()],
         "toolchain": dict(versions),
     }
     return Plan(flavour, inputs, digests.of_data(inputs))

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from klab.errors import KlabError
-from klab.kernel import described
+from klab.kernel import described, root
+from klab.kernel.fragment import Request, combine
 from klab.paths import repo_dir
 
 STEP = "kernel_build: read flavours"
@@ -66,23 +67,32 @@ class Flavour:
     @property
     def toolchain(self) -> str:
         """The toolchain that its modules are built with."""
-        return "gcc"
+        return root.GCC
 
 
 @dataclass(frozen=True)
 class Built(Flavour):
-    """A kernel that klab compiles. objects: compilations to expect, for the first progress bar."""
+    """A kernel that klab compiles.
+
+    own: whether the fragments are a student's, who owes nobody reasons or an order.
+    objects: compilations to expect, for the first progress bar.
+    """
 
     source: Source
     compiler: str
     base: str
     fragments: tuple[Path, ...]
+    own: bool
     objects: int
 
     @property
     def toolchain(self) -> str:
         """The toolchain that compiles it and its modules."""
         return self.compiler
+
+    def requests(self) -> dict[str, Request]:
+        """The symbols asked of it, by name. Raises KlabError where fragments are at odds."""
+        return combine(self.fragments, self.source.release, tidy=not self.own)
 
 
 @dataclass(frozen=True)
@@ -154,9 +164,10 @@ def _built(name: str, body: Mapping[str, Any], sources: Mapping[str, Any], own: 
     return Built(
         *_common(name, body),
         source=_source(name, body["source"], sources),
-        compiler=body.get("toolchain", "gcc"),
+        compiler=_compiler(name, body.get("toolchain", root.GCC)),
         base=body["base"],
         fragments=_present(name, own or [folder / f"{part}.config" for part in body["fragments"]]),
+        own=bool(own),
         objects=body["objects"],
     )
 
@@ -176,6 +187,16 @@ def built(name: str, own: Sequence[Path] = ()) -> Built:
         f"flavour '{name}' is fetched as Debian built it: it has no source and no fragments here",
         step=STEP,
         mend=f"klab kernel build --flavour {name} fetches it",
+    )
+
+
+def _compiler(flavour: str, toolchain: str) -> str:
+    if toolchain in root.toolchains():
+        return toolchain
+    raise KlabError(
+        f"flavour '{flavour}' names the toolchain '{toolchain}', which does not exist",
+        step=STEP,
+        mend=f"toolchains: {', '.join(root.toolchains())} (labs/_kernels/toolchain.yml)",
     )
 
 

@@ -21,7 +21,7 @@ _SET = re.compile(r"^CONFIG_(?P<name>\w+)=(?P<value>y|m|-?\d+|0x[0-9a-fA-F]+|\"[
 _UNSET = re.compile(r"^# CONFIG_(?P<name>\w+) is not set$")
 _LIMIT = re.compile(r"^# (?P<end>min|max) (?P<version>\d+\.\d+(?:\.\d+)?)$")
 _OPTIONAL = re.compile(r"^# optional: (?P<reason>\S.*)$")
-_ALMOST = re.compile(r"^#\s*(min|max|optional)\b[\s:]*[\d.]*\s*$|^#\s*optional\s*:", re.IGNORECASE)
+_ALMOST = re.compile(r"^#\s*(min|max|optional)\b")
 STEP = "kernel_build: read fragments"
 
 
@@ -91,11 +91,11 @@ class _Group:
             self.reason.append(line.lstrip("# "))
 
 
-def parse(path: Path) -> list[Request]:
+def parse(path: Path, *, tidy: bool = True) -> list[Request]:
     """The requests of one fragment file.
 
-    Raises KlabError for a line that is neither a comment nor a symbol, a group
-    without its reason, and symbols out of order.
+    Raises KlabError for a line that is neither a comment nor a symbol and, when it must
+    be `tidy`, for a group without its reason and symbols out of order.
     """
     requests: list[Request] = []
     group = _Group()
@@ -106,13 +106,13 @@ def parse(path: Path) -> list[Request]:
             group = _Group()
         elif found:
             name = found["name"]
-            if not group.reason:
+            if not group.reason and tidy:
                 raise KlabError(
                     f"{place}: CONFIG_{name} stands under no reason",
                     step=STEP,
                     mend="write a comment line above the group that says why it is there",
                 )
-            if group.names and name <= group.names[-1]:
+            if group.names and name <= group.names[-1] and tidy:
                 raise KlabError(
                     f"{place}: CONFIG_{name} comes after CONFIG_{group.names[-1]}",
                     step=STEP,
@@ -120,18 +120,19 @@ def parse(path: Path) -> list[Request]:
                 )
             group.names.append(name)
             value = found.groupdict().get("value") or "n"
-            requests.append(
-                Request(name, value, path.stem, number, " ".join(group.reason), **group.conditions)
-            )
+            reason = " ".join(group.reason) or f"asked for in {path.name}"
+            requests.append(Request(name, value, path.stem, number, reason, **group.conditions))
         elif line.startswith("# SPDX-"):
             continue
         elif line.startswith("#"):
-            if group.names:
+            if group.names and tidy:
                 raise KlabError(
                     f"{place}: a comment in the middle of a group",
                     step=STEP,
                     mend="put an empty line before it: it begins another group",
                 )
+            if group.names:
+                group = _Group()
             group.comment(line, place)
         else:
             raise KlabError(
@@ -142,7 +143,7 @@ def parse(path: Path) -> list[Request]:
     return requests
 
 
-def combine(fragments: Sequence[Path], release: str) -> dict[str, Request]:
+def combine(fragments: Sequence[Path], release: str, *, tidy: bool = True) -> dict[str, Request]:
     """What a kernel of version `release` is asked for, by symbol name, in fragment order.
 
     Raises KlabError when two fragments ask for different values of one symbol:
@@ -150,7 +151,7 @@ def combine(fragments: Sequence[Path], release: str) -> dict[str, Request]:
     """
     whole: dict[str, Request] = {}
     for path in fragments:
-        for request in parse(path):
+        for request in parse(path, tidy=tidy):
             if not request.asked_of(release):
                 continue
             other = whole.setdefault(request.name, request)

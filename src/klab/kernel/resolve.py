@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import kconfiglib
 
@@ -18,8 +19,8 @@ from klab import run
 from klab.errors import KlabError
 from klab.kernel import explain
 from klab.kernel.flavour import Built
-from klab.kernel.fragment import Request, combine, render
-from klab.kernel.root import Toolroot
+from klab.kernel.fragment import Request, render
+from klab.kernel.root import Toolroot, toolchains
 
 STEP = "kernel_build: resolve config"
 # Packages land beside the output folder, so what is bound is the folder around it.
@@ -43,7 +44,9 @@ def dropped(requests: Mapping[str, Request], config: Mapping[str, str]) -> dict[
     }
 
 
-def _reasons(tools: Toolroot, wanted: Mapping[str, Request], names: list[str]) -> dict[str, list[str]]:
+def _reasons(
+    tools: Toolroot, wanted: Mapping[str, Request], names: list[str]
+) -> dict[str, list[dict[str, Any]]]:
     asked = [f"{name}={wanted[name].value}" for name in names]
     argv = tools.argv(
         [
@@ -67,6 +70,13 @@ def _reasons(tools: Toolroot, wanted: Mapping[str, Request], names: list[str]) -
         return {}
 
 
+def _mend(tool: bool) -> str:
+    if tool:
+        known = ", ".join(toolchains())
+        return f"give the flavour a toolchain that can ({known}: labs/_kernels/toolchain.yml), or take it out"
+    return "add what is needed to a fragment of this flavour, or take the request out"
+
+
 def prove(
     tools: Toolroot, requests: Mapping[str, Request], config: Mapping[str, str], log: Path
 ) -> dict[str, Request]:
@@ -81,7 +91,7 @@ def prove(
     why = _reasons(tools, requests, sorted(lost))
     lines = []
     for name, seen in sorted(lost.items()):
-        because = "; ".join(why.get(name, [])) or "no reason found, see the log"
+        because = "; ".join(reason["text"] for reason in why.get(name, [])) or "no reason found, see the log"
         lines.append(
             f"  CONFIG_{name}={requests[name].value} ({requests[name].place}) became {seen}: {because}"
         )
@@ -89,7 +99,7 @@ def prove(
         f"the kernel dropped {len(lost)} of {len(requests)} requested symbols:\n" + "\n".join(lines),
         step=STEP,
         log=log,
-        mend="add what is needed to a fragment of this flavour, or take the request out",
+        mend=_mend(any(reason["tool"] for reasons in why.values() for reason in reasons)),
     )
 
 
@@ -100,7 +110,7 @@ def resolve(flavour: Built, tools: Toolroot, source: Path, work: Path, log: Path
     The kernel's own Kconfig resolves. Raises KlabError before anything is compiled
     when a symbol was dropped.
     """
-    requests = combine(flavour.fragments, flavour.source.release)
+    requests = flavour.requests()
     conf = work / "conf"
     shutil.rmtree(conf, ignore_errors=True)
     conf.mkdir(parents=True)
