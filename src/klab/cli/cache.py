@@ -18,10 +18,10 @@ from klab.kernel import outtree
 from klab.machine import model
 from klab.paths import cache_dir
 
-KINDS = ("roots", "sources", "kernels", "rootfs", "images")
+KINDS = ("roots", "sources", "kernels", "modules", "probes", "rootfs", "images")
 # Of what sort an entry is, as its manifest tells: a new kernel of one flavour supersedes
 # none of another.
-SORT = {"roots": "toolchain", "kernels": "flavour", "images": "flavour"}
+SORT = {"roots": "toolchain", **dict.fromkeys(("kernels", "modules", "probes", "images"), "flavour")}
 
 
 @click.group()

@@ -56,8 +56,8 @@ def ensure(kernel: store.Entry) -> Path:
         )
         run.logged(tools.argv(["bash", "-o", "pipefail", "-c", script]), log=log, step=STEP, env=tools.env())
         lists = [f"tree/usr/lib/modules/{release}/{name}" for name in ("modules.dep", "modules.builtin")]
-        facts = {"kernel": kernel.digest, "release": release, "rebuild": "klab guest run --module …"}
-        entry = draft.publish(facts, lists)
+        facts = {"kernel": kernel.digest, "flavour": kernel.manifest["flavour"], "release": release}
+        entry = draft.publish({**facts, "rebuild": "klab guest run --module …"}, lists)
     return entry.path / "tree"
 
 

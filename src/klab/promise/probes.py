@@ -72,7 +72,8 @@ def ensure(kernel: store.Entry, toolchain: str) -> store.Entry:
         for left in draft.path.iterdir():
             if left.name not in built:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-        entry = draft.publish({"kernel": kernel.digest, "rebuild": "klab kernel observe"}, built)
+        facts = {"kernel": kernel.digest, "flavour": kernel.manifest["flavour"], "release": release}
+        entry = draft.publish({**facts, "rebuild": "klab kernel observe"}, built)
     return entry
 
 
