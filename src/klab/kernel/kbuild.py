@@ -97,6 +97,8 @@ def environment(plan: artefact.Plan, epoch: int) -> dict[str, str]:
         "KBUILD_BUILD_TIMESTAMP": stamp,
         "KBUILD_BUILD_USER": "klab",
         "KBUILD_BUILD_VERSION": short,
+        # Older lines would call fakeroot; we are root in a namespace of our own.
+        "KBUILD_PKG_ROOTCMD": "",
         "KDEB_CHANGELOG_DIST": "klab",
         "KDEB_COMPRESS": "zstd",
         "KDEB_PKGVERSION": f"{version}-{short}",
