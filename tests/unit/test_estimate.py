@@ -112,3 +112,27 @@ def test_a_change_is_not_a_first_build(tmp_path: Path, plan: artefact.Plan) -> N
     total, line = said(tmp_path, plan, fresh=False)
     assert total is None
     assert line == "kernel_build tiny: started, about 80 s (as past changes of it took)"
+
+
+CCACHE_LOG = """# /dev/null
+direct_cache_hit
+local_storage_hit
+# /klab/src/kernel/fork.c
+cache_miss
+direct_cache_miss
+local_storage_write
+# /klab/src/mm/slub.c
+direct_cache_hit
+local_storage_hit
+# /klab/src/arch/x86/entry/entry_64.S
+preprocessed_cache_hit
+#\x20
+no_input_file
+"""
+
+
+def test_ccache_hits_are_those_of_sources(tmp_path: Path) -> None:
+    log = tmp_path / "ccache.log"
+    assert kbuild._counts(log) == (0, 0)
+    log.write_text(CCACHE_LOG)
+    assert kbuild._counts(log) == (2, 1)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -23,7 +22,7 @@ from klab.progress import Progress
 CCACHE, SHIMS = "/klab/ccache", "/klab/shims"
 JOB_BYTES = 1.5e9  # memory that one compiler, or one thread of pahole, may need
 COMPILED = re.compile(r"^\s+(?:CC|AS)(?: \[M\])?\s+(\S+)")
-_HITS = ("direct_cache_hit", "preprocessed_cache_hit")
+HITS = {"direct_cache_hit", "preprocessed_cache_hit"}
 
 
 @dataclass(frozen=True)
@@ -177,10 +176,9 @@ def kernel(
             f"{make} all",
             f"{make} -s bindeb-pkg",
             f"{make} -s kernelrelease > {out}/klab-release",
-            f"ccache --print-log-stats --format=json > {out}/klab-ccache || true",
         )
     )
-    hits, misses = _counts(tree.out / "klab-ccache") if chosen.ccache else (0, 0)
+    hits, misses = _counts(tree.path / "ccache.log") if chosen.ccache else (0, 0)
     cost = Cost(
         wall_s=round(sum(part.wall_s for part in parts), 2),
         cpu_s=round(sum(part.cpu_s for part in parts), 2),
@@ -193,10 +191,15 @@ def kernel(
     return cost, (tree.out / "klab-release").read_text().split()[-1]
 
 
-def _counts(path: Path) -> tuple[int, int]:
-    """ccache's hits and misses of this build; none when it could not tell."""
+def _counts(log: Path) -> tuple[int, int]:
+    """ccache's hits and misses, from its log of this build; none when it wrote no log.
+
+    A block for each call: `# source`, then the names of counters. Make also asks the
+    compiler for its options, on /dev/null: these calls say nothing.
+    """
     try:
-        said = json.loads(path.read_text())
-    except (OSError, ValueError):
+        blocks = log.read_text(errors="replace").split("# ")
+    except OSError:
         return 0, 0
-    return sum(int(said.get(name, 0)) for name in _HITS), int(said.get("cache_miss", 0))
+    calls = [set(block.splitlines()[1:]) for block in blocks if block.split("\n")[0].endswith((".c", ".S"))]
+    return sum(bool(call & HITS) for call in calls), sum("cache_miss" in call for call in calls)
