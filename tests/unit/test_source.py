@@ -1,77 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every way to a pinned source, and every way in which it goes wrong, with small real files."""
+"""Tarballs with sums, signatures and patches, and every way in which they go wrong."""
 
 import functools
 import http.server
 import shutil
 import socket
-import subprocess
-import tarfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fixtures import debs
-from klab import digest, mirror, store
-from klab.errors import KlabError
+from fixtures.sources import EPOCH, MAKEFILE, change, pack, refused, tarball
+from klab import digest
 from klab.kernel import source
 from klab.kernel.flavour import Source
 from klab.paths import repo_dir
 
 SIGNED = repo_dir() / "tests/fixtures/signed"  # linux-9.tar by gpg; a certificate each of two keys
-EPOCH = 1_700_000_000  # any fixed time
-MAKEFILE = "VERSION = 9\n" + "".join(f"# line {number}\n" for number in range(2, 21))
-
-
-@pytest.fixture
-def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """labs/_kernels of its own with linux.tar in it, this host's tools and an empty cache."""
-    folder = tmp_path / "kernels"
-    (folder / "patches").mkdir(parents=True)
-    for name, value in {
-        "KLAB_KERNELS": folder,
-        "KLAB_BUILD_ROOT": "host",
-        "KLAB_CACHE": tmp_path / "cache",
-        "KLAB_STATE": tmp_path / "state",
-    }.items():
-        monkeypatch.setenv(name, str(value))
-    monkeypatch.delenv("KLAB_SOURCES", raising=False)
-    pack(folder / "linux.tar", {"Makefile": MAKEFILE, "fs/ext4.c": "int ext4;\n"})
-    return folder
-
-
-def pack(target: Path, files: dict[str, str]) -> None:
-    tree = target.parent / "packing"
-    for name, text in files.items():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_text(text)
-    with tarfile.open(target, "w") as tar:
-        tar.add(tree, "linux", filter=dated)
-    shutil.rmtree(tree)
-
-
-def dated(info: tarfile.TarInfo) -> tarfile.TarInfo:
-    info.mtime = EPOCH
-    return info
-
-
-def tarball(kernels: Path, *patches: str, **fields: str) -> Source:
-    plain = {"url": "linux.tar", "sha256": digest.of_file(kernels / "linux.tar")}
-    paths = tuple(kernels / "patches" / name for name in patches)
-    return Source("fake", "tarball", "9.0", patches=paths, **{**plain, **fields})
-
-
-def refused(wanted: Source, what: str, *, step: str = "kernel_source", mend: str = "") -> None:
-    """It fails with one clear error, and nothing of it is in the cache."""
-    with pytest.raises(KlabError) as caught:
-        source.ensure(wanted)
-    assert what in caught.value.what
-    assert step in caught.value.step
-    assert caught.value.mend
-    assert mend in caught.value.mend
-    assert store.entries(source.KIND) == []
 
 
 # Tarballs
@@ -193,12 +139,6 @@ def test_a_missing_key_or_signature_is_named(signed: Path) -> None:
 # Patches
 
 
-def change(kernels: Path, name: str, old: str, new: str, *, at: int = 2) -> None:
-    """Write a patch that turns line `at` from `old` of the Makefile into `new`."""
-    head = f"Why it is needed.\n\n--- a/Makefile\n+++ b/Makefile\n@@ -{at} +{at} @@\n"
-    (kernels / "patches" / name).write_text(f"{head}-{old}\n+{new}\n")
-
-
 def test_patches_are_applied_in_order_and_leave_the_date(kernels: Path) -> None:
     change(kernels, "a.patch", "# line 2", "# two")
     change(kernels, "b.patch", "# two", "# zwei")
@@ -267,152 +207,3 @@ def test_a_missing_patch_is_named_before_anything_is_fetched(kernels: Path) -> N
     refused(
         tarball(kernels, "no.patch", url="http://127.0.0.1:1/x"), "no.patch", step="patch", mend="write it"
     )
-
-
-# Git
-
-
-def git(repo: Path, *words: str) -> str:
-    who = ["-c", "user.name=klab", "-c", "user.email=klab@localhost"]
-    argv = ["git", "-C", repo, *who, *words]
-    env = {"GIT_COMMITTER_DATE": f"{EPOCH} +0000", "PATH": "/usr/bin:/bin"}
-    return subprocess.run(argv, check=True, capture_output=True, text=True, env=env).stdout.strip()
-
-
-@pytest.fixture
-def repo(kernels: Path) -> Path:
-    """A repository with two commits."""
-    path = kernels / "linux.git"
-    path.mkdir()
-    git(path, "init", "-q")
-    for text in ("int ext4;\n", "int newer;\n"):
-        (path / "Makefile").write_text(MAKEFILE)
-        (path / "ext4.c").write_text(text)
-        git(path, "add", ".")
-        git(path, "commit", "-q", "-m", text)
-    return path
-
-
-def commit(url: str, name: str, *patches: Path) -> Source:
-    return Source("fake", "git", "9.0", url=url, commit=name, patches=patches)
-
-
-@pytest.mark.parametrize(("name", "text"), [("HEAD", "int newer;\n"), ("HEAD^", "int ext4;\n")])
-def test_a_commit_is_fetched_without_its_history(repo: Path, kernels: Path, name: str, text: str) -> None:
-    wanted = commit("linux.git", git(repo, "rev-parse", name))
-    entry = source.ensure(wanted)
-    assert sorted(path.name for path in (entry.path / "tree").iterdir()) == ["Makefile", "ext4.c"]
-    assert (entry.path / "tree/ext4.c").read_text() == text
-    assert (entry.path / "tree/Makefile").stat().st_mtime == EPOCH
-    assert entry.manifest["source"] == {"id": "linux.git 9.0", "commit": wanted.commit}
-    shutil.rmtree(repo)
-    assert source.ensure(wanted).path == entry.path
-
-
-def test_a_commit_can_be_patched(repo: Path, kernels: Path) -> None:
-    change(kernels, "a.patch", "# line 2", "# two")
-    entry = source.ensure(
-        commit(f"file://{repo}", git(repo, "rev-parse", "HEAD"), kernels / "patches/a.patch")
-    )
-    assert "# two\n" in (entry.path / "tree/Makefile").read_text()
-
-
-def test_a_commit_that_is_not_there_is_named(repo: Path) -> None:
-    absent = "1234" * 10
-    refused(commit("linux.git", absent), f"linux.git holds no commit {absent}", step="fetch", mend="push it")
-
-
-def test_a_rewritten_history_no_longer_holds_the_commit(repo: Path) -> None:
-    gone = git(repo, "rev-parse", "HEAD")
-    git(repo, "commit", "-q", "--amend", "-m", "another")
-    git(repo, "reflog", "expire", "--expire=now", "--all")
-    git(repo, "gc", "-q", "--prune=now")
-    refused(commit("linux.git", gone), f"holds no commit {gone}")
-
-
-@pytest.mark.parametrize("url", ["missing.git", "http://127.0.0.1:1/linux.git"])
-def test_an_unreachable_repository_is_named(kernels: Path, url: str) -> None:
-    refused(commit(url, "1234" * 10), f"cannot fetch from {url}", step="fetch", mend="network")
-
-
-# Debian
-
-
-@pytest.fixture
-def archive(kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
-    """Publish linux-source-9.0 in an archive of its own; returns its pinned Source."""
-    folder = tmp_path / "archive"
-    folder.mkdir()
-    monkeypatch.setattr(mirror, "debian", lambda suite: [f"deb [trusted=yes] file:{folder} ./"])
-
-    def publish(version: str) -> Source:
-        for old in folder.glob("*.deb"):
-            old.unlink()
-        pack(kernels / "linux.tar", {"Makefile": MAKEFILE, "version": version})
-        subprocess.run(["xz", "-kf", kernels / "linux.tar"], check=True)
-        files = {"usr/src/linux-source-9.0.tar.xz": (kernels / "linux.tar.xz").read_bytes()}
-        path = debs.package(folder, "linux-source-9.0", version, files)
-        debs.archive(folder)
-        sha256 = digest.of_file(path)
-        return Source("fake", "debian", version, sha256, package="linux-source-9.0", suite="trixie")
-
-    return publish
-
-
-def test_a_source_package_comes_through_apt(archive: Callable[..., Source]) -> None:
-    entry = source.ensure(archive("9.0.7-1"))
-    assert (entry.path / "tree/version").read_text() == "9.0.7-1"
-    assert sorted(path.name for path in entry.path.iterdir()) == ["Makefile", "manifest.json", "tree"]
-
-
-def test_a_version_that_has_left_the_archive_is_told_with_what_is_there(
-    archive: Callable[..., Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = archive("9.0.7-1")
-    kept = tmp_path / "kept"
-    shutil.copytree(tmp_path / "archive", kept)
-    archive("9.0.8-1")
-    refused(wanted, "does not offer linux-source-9.0=9.0.7-1", step="download", mend="KLAB_SOURCES")
-    with pytest.raises(KlabError, match=r"linux-source-9\.0 \| +9\.0\.8-1"):
-        source.ensure(wanted)
-    # Who kept the package goes on as if nothing had happened.
-    monkeypatch.setenv("KLAB_SOURCES", str(kept))
-    assert (source.ensure(wanted).path / "tree/version").read_text() == "9.0.7-1"
-
-
-def test_another_package_under_the_same_version_is_refused(archive: Callable[..., Source]) -> None:
-    wanted = archive("9.0.7-1")
-    forged = Source(**{**vars(wanted), "sha256": "1" * 64})
-    refused(forged, f"not the pinned {'1' * 64}", step="verify", mend="find out why")
-
-
-def test_a_package_that_its_archive_did_not_sign_is_refused(
-    archive: Callable[..., Source], tmp_path: Path
-) -> None:
-    wanted = archive("9.0.7-1")
-    (package,) = (tmp_path / "archive").glob("*.deb")
-    content = bytearray(package.read_bytes())
-    content[-1] ^= 1
-    package.write_bytes(content)
-    refused(wanted, "apt refuses what the archive serves", step="download")
-
-
-def test_an_archive_that_is_not_there_is_named(
-    archive: Callable[..., Source], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wanted = archive("9.0.7-1")
-    monkeypatch.setattr(mirror, "debian", lambda suite: ["deb [trusted=yes] http://127.0.0.1:1/debian ./"])
-    refused(wanted, "the Debian archive cannot be reached", mend="KLAB_DEBIAN_MIRROR")
-
-
-def test_the_pin_of_today_keeps_its_digest() -> None:
-    # The digest of flavour lab, and with it half an hour of compiling, hangs on it.
-    wanted = Source(
-        name="debian-6.12",
-        provider="debian",
-        version="6.12.117-1",
-        sha256="9141325315c7f1eca682113d185a8c77c82814aa6e32f7e127e61d6106403835",
-        package="linux-source-6.12",
-        suite="trixie",
-    )
-    assert source.digest(wanted) == "1d81378930773294ad5d45ce5ac819b8973037f514840f1e75a54249d7896e18"
