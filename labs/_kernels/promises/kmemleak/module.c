@@ -3,11 +3,12 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
+static void *only;
+
 static noinline void klab_lose(void)
 {
-	void *memory = kmalloc(200, GFP_KERNEL);
-
-	OPTIMIZER_HIDE_VAR(memory);
+	WRITE_ONCE(only, kmalloc(200, GFP_KERNEL));
+	WRITE_ONCE(only, NULL);
 }
 
 static int __init probe_init(void)
