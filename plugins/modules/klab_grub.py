@@ -62,6 +62,10 @@ right:
   description: Whether O(release) runs with O(arguments) and is the default.
   type: bool
   returned: O(action=look)
+boot_id:
+  description: What the kernel calls this boot; the next one has another.
+  type: str
+  returned: O(action=arm)
 confirmed:
   description: Whether the armed kernel runs.
   type: bool
@@ -75,7 +79,7 @@ from ansible.module_utils import klab_grub_menu as grub
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.klab_grub_menu import ROOT, TRIAL, Entry, Trouble, run, text
 
-# Seconds of patience, and the command line of the kernel on trial.
+# Seconds of patience, the command line of the kernel on trial, and the boot before it.
 ARMED = ROOT / "etc/klab/boot/armed"
 
 # File systems, as stat names them, to which GRUB can write that the one-shot entry is used up.
@@ -186,13 +190,18 @@ def arm(release: str, arguments: str, patience: int, kexec: bool) -> Entry:
     if entry.path != grub.default():
         require_way_back(entry)
     ARMED.parent.mkdir(parents=True, exist_ok=True)
-    ARMED.write_text(f"{patience}\n{entry.cmdline}\n")
+    ARMED.write_text(f"{patience}\n{entry.cmdline}\n{boot_id()}\n")
     if kexec:
         load(entry)
     else:
         run("grub-reboot", entry.path)
     os.sync()
     return entry
+
+
+def boot_id() -> str:
+    """What is another one after each start."""
+    return text(ROOT / "proc/sys/kernel/random/boot_id").strip()
 
 
 def load(entry: Entry) -> None:
@@ -208,7 +217,9 @@ def load(entry: Entry) -> None:
 
 def confirm() -> bool:
     """Make the armed kernel the default if it runs; otherwise forget it."""
-    wanted = text(ARMED).partition("\n")[2].strip()
+    _, wanted, before = [*text(ARMED).split("\n"), "", "", ""][:3]
+    if before == boot_id():
+        raise Trouble("the machine has not restarted since the kernel was armed")
     good = bool(wanted) and wanted == grub.running()
     entry = next((e for e in grub.menu() if e.cmdline == wanted), None)
     if good and entry and entry.path == f"klab-{TRIAL}":
@@ -239,7 +250,8 @@ def act(module: AnsibleModule) -> dict:
     if options["action"] == "entry":
         return {"changed": update(release)}
     if options["action"] == "arm":
-        return {"changed": True, "entry": arm(release, arguments, options["patience"], options["kexec"]).path}
+        entry = arm(release, arguments, options["patience"], options["kexec"])
+        return {"changed": True, "entry": entry.path, "boot_id": boot_id()}
     return {"changed": True, "confirmed": confirm()}
 
 

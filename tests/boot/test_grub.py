@@ -157,10 +157,10 @@ def test_again_changes_nothing(computer: Computer) -> None:
 
 def test_panic_falls_back(computer: Computer) -> None:
     mark = len(computer.machine.console.read_text(errors="replace"))
-    done = computer.play("kernel_boot_flavour=lab", '{"kernel_boot_cmdline": ["init=/nonexistent"]}')
+    done = computer.play("kernel_boot_flavour=lab", '{"kernel_boot_cmdline": ["rdinit=/nonexistent"]}')
     fell_back(computer, done, "did not stay up")
     said = computer.console_since(mark)
-    assert "Kernel panic - not syncing: Requested init /nonexistent failed" in said
+    assert "Kernel panic - not syncing: VFS: Unable to mount root fs" in said
     assert "Rebooting in 10 seconds" in said
 
 

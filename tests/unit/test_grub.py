@@ -82,6 +82,7 @@ class Computer:
         self.put("boot/grub/grubenv", "")
         self.put("sys/dev/block/8:1/size", "")
         self.put("proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/root rw\n")
+        self.boots = 0
         self.starts("6-deb", "root=UUID=U ro panic=10", monkeypatch)
 
     def put(self, name: str, text: str) -> None:
@@ -90,6 +91,8 @@ class Computer:
         path.write_text(text)
 
     def starts(self, release: str, arguments: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.boots += 1
+        self.put("proc/sys/kernel/random/boot_id", f"boot-{self.boots}\n")
         self.put("proc/cmdline", f"BOOT_IMAGE=/boot/vmlinuz-{release} {arguments}\n")
         monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "m", release, "#1", "x86_64")))
 
@@ -133,8 +136,10 @@ def test_a_good_kernel_is_confirmed(computer: Computer, monkeypatch: pytest.Monk
     assert not computer.act("look", arguments="a=1")["right"]
     assert computer.act("arm", arguments="a=1")["entry"] == "klab-6-lab"
     assert computer.block == {"saved_entry": OLD, "next_entry": "klab-6-lab"}
-    patience, wanted = (computer.root / "etc/klab/boot/armed").read_text().splitlines()
-    assert (patience, wanted) == ("600", "BOOT_IMAGE=/boot/vmlinuz-6-lab root=/dev/vda1 ro panic=10 a=1")
+    patience, wanted, boot = (computer.root / "etc/klab/boot/armed").read_text().splitlines()
+    assert (patience, boot) == ("600", "boot-1")
+    assert wanted == "BOOT_IMAGE=/boot/vmlinuz-6-lab root=/dev/vda1 ro panic=10 a=1"
+    assert "has not restarted" in computer.act("confirm")["msg"]
     computer.starts("6-lab", "root=/dev/vda1 ro panic=10 a=1", monkeypatch)
     assert computer.act("confirm")["confirmed"]
     assert computer.block["saved_entry"] == "klab-6-lab"
@@ -142,10 +147,11 @@ def test_a_good_kernel_is_confirmed(computer: Computer, monkeypatch: pytest.Monk
     assert ("systemctl", "stop", "klab-trial.service") in computer.said
 
 
-def test_a_kernel_that_falls_back_leaves_nothing(computer: Computer) -> None:
+def test_a_kernel_that_falls_back_leaves_nothing(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     computer.act("pin")
     computer.act("arm", arguments="init=/nonexistent")
-    done = computer.act("confirm")  # the old kernel runs again
+    computer.starts("6-deb", "root=UUID=U ro panic=10", monkeypatch)  # the old kernel runs again
+    done = computer.act("confirm")
     assert (done["confirmed"], done["running"]) == (False, "6-deb")
     assert computer.block["saved_entry"] == OLD
     assert not (computer.root / "etc/klab/boot/armed").exists()
