@@ -25,12 +25,15 @@ IMAGES = "images"
 RECIPE = 1  # raise when tree.py or disk.py change what comes out
 ROOTFS_ROLES = ("toolchain", "lab_machine")
 IMAGE_ROLES = ("kernel_install",)
-# What makes a tree a machine that boots, answers ssh and can be provisioned.
+# What makes a tree a machine that boots, answers ssh and can be provisioned. Debian's own
+# kernels ask for initramfs-tools and linux-base.
 BASE = (
     "dbus",
+    "initramfs-tools",
     "iproute2",
     "kmod",
     "libnss-myhostname",
+    "linux-base",
     "openssh-server",
     "python3",
     "python3-apt",
