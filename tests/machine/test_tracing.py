@@ -9,7 +9,7 @@ from klab.testing.machines import Machine
 
 def test_perf_names_the_hot_function(machine: Machine, workshop: str) -> None:
     said = machine.output(
-        "cd %s/spin && cc -O1 -g -o spin spin.c && perf record -q -e cpu-clock -F 200 -o data ./spin"
+        "cd %s/spin && cc -O1 -g -o spin spin.c && perf record -q -N -e cpu-clock -F 200 -o data ./spin"
         " && perf report -q -i data --stdio --sort symbol 2>/dev/null",
         workshop,
         deadline_s=120,

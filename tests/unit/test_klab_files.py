@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from klab.paths import repo_dir
 
 
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
+@pytest.fixture(scope="module")
+def run() -> Any:
     path = repo_dir() / "plugins/modules/klab_files.py"
     spec = importlib.util.spec_from_file_location("klab_files", path)
     assert spec is not None
@@ -26,9 +24,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Any:
 
     def call(*files: dict[str, str], check: bool = False) -> dict[str, Any]:
         items = [{"owner": getpass.getuser(), **item} for item in files]
-        with patch_module_args({"files": items, "_ansible_check_mode": check}), pytest.raises(SystemExit):
-            module.main()
-        return dict(json.loads(capsys.readouterr().out))
+        return dict(module.run({"files": items, "_ansible_check_mode": check}))
 
     return call
 
@@ -82,3 +78,16 @@ def test_a_path_that_cannot_be_is_named(tmp_path: Path, run: Any) -> None:
     told = run({"path": str(tmp_path / "file/below"), "content": "x"})
     assert told["failed"]
     assert str(tmp_path / "file/below") in told["msg"]
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        ({"path": "relative"}, "relative: no absolute path"),
+        ({"path": "/x", "contents": "typo"}, "/x: no such option: contents"),
+        ({"path": "/x", "state": "dir"}, "/x: state is none of file, link, directory, absent"),
+        ({"path": "/x", "owner": "nobody-of-that-name"}, "/x: there is no user nobody-of-that-name"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(run: Any, item: dict[str, str], why: str) -> None:
+    assert run(item) == {"failed": True, "msg": why} | ({"paths": []} if "owner" in item else {})

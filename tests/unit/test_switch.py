@@ -208,7 +208,35 @@ def test_no_run_of_make_lab_undoes_a_switch(world, kernels, tmp_path: Path) -> N
     found = drift.of(machine, wanted(tmp_path, kernels["c" * 64]))
     assert found
     with pytest.raises(KlabError, match="it was switched to the kernel 6-san"):
-        drift.settle(machine, found, "auto")
+        drift.settle(machine, found, "auto", 10)
+
+
+@pytest.mark.parametrize("on", [True, False], ids=["on", "off"])
+@pytest.mark.parametrize("changed", ["", "/home/student/notes"], ids=["untouched", "worked on"])
+def test_a_machine_is_looked_at_before_it_is_made_anew(
+    world, kernels, monkeypatch: pytest.MonkeyPatch, on: bool, changed: str
+) -> None:
+    machine, guest = world()
+    lifecycle.ready(machine, 10)
+    if not on:
+        lifecycle.stop(machine)
+    monkeypatch.setattr(ssh, "run", lambda m, command, **_: ssh.Said(0, changed and f"{changed}\n", ""))
+    if not changed:
+        drift.settle(machine, ["it has more memory"], "auto", 10)
+        return
+    with pytest.raises(KlabError, match=f"changed since it was ready: {changed}"):
+        drift.settle(machine, ["it has more memory"], "auto", 10)
+    assert bool(guest.running) is on, "it is left as it was"
+    assert model.get("m1").stopped is not on
+
+
+def test_what_cannot_be_looked_at_is_kept(world, kernels) -> None:
+    machine, guest = world()
+    lifecycle.ready(machine, 10)
+    lifecycle.stop(machine)
+    guest.bad.add("a" * 64)
+    with pytest.raises(KlabError, match="does not come up: kernel panic"):
+        drift.settle(machine, ["it has more memory"], "auto", 10)
 
 
 def test_both_kernels_are_kept_in_the_cache(world, kernels) -> None:

@@ -97,8 +97,9 @@ def create(
             found = drift.of(known, wanted)
             if not found:
                 return _outcome(False, f"{name} is there, as wanted", known)
-            drift.settle(known, found, recreate)
             why = f", because {'; '.join(found)}"
+            if not (check and state.of(known) == state.OFF):
+                drift.settle(known, found, recreate, TIMEOUT_S)
         if check:
             return Outcome(True, f"would make {name}{why}")
         lifecycle.destroy(name)  # the outdated one, or what a run that was cut off left

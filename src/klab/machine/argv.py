@@ -12,7 +12,11 @@ import subprocess
 
 from klab import accel
 from klab.errors import KlabError
+from klab.machine import clock
 from klab.machine.model import Machine
+
+# Raised when a device is added; a machine keeps those it was made with. 2: the clock's port.
+HARDWARE = 2
 
 # Addresses of QEMU's user network (slirp). The kernel sets them itself, so nothing in
 # the guest waits for a network that is always the same.
@@ -73,6 +77,9 @@ def build(machine: Machine, *, loadvm: str = "") -> list[str]:
     argv += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22"]
     argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
     argv += ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on"]
+    if machine.hardware >= 2:
+        argv += ["-chardev", f"pipe,id=clock,path={clock.FIFO}", "-device", "virtio-serial-pci"]
+        argv += ["-device", f"virtserialport,chardev=clock,name={clock.PORT}"]
     console = f"socket,id=console,path={machine.socket('console.sock')},server=on,wait=off"
     argv += ["-chardev", f"{console},logfile=console.log,logappend=on", "-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=qmp,path={machine.socket('qmp.sock')},server=on,wait=off"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from klab.digest import short
 from klab.errors import KlabError
-from klab.machine import process, ssh
+from klab.machine import argv, lifecycle, process, ssh
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
 
@@ -43,6 +43,8 @@ def of(machine: Machine, wanted: Wanted) -> list[str]:
     if (machine.memory, machine.cpus) != (wanted.memory, wanted.cpus):
         has = f"{machine.cpus} CPUs and {machine.memory} MiB"
         found.append(f"it has {has}, wanted {wanted.cpus} and {wanted.memory}")
+    if machine.hardware != argv.HARDWARE:
+        found.append("its virtual hardware is that of an older klab")
     if machine.accel != wanted.verdict.accel:
         found.append(f"it runs by {machine.accel}, wanted {wanted.verdict.accel}")
     if wanted.ssh_port and machine.ssh_port != wanted.ssh_port:
@@ -56,8 +58,6 @@ def work(machine: Machine) -> str:
         return f"it was switched to the kernel {machine.kernel.get('release')}"
     if not machine.ready:
         return ""  # nobody was let in yet
-    if not process.pid_of(machine):
-        return "it is off, so its files cannot be looked at"
     find = (
         f"sudo -n find {PLACES} -xdev -type f -newermt @{machine.ready + 1} 2>/dev/null | head -n {FEW + 1}"
     )
@@ -66,11 +66,15 @@ def work(machine: Machine) -> str:
     return f"files changed since it was ready: {', '.join(changed[:FEW])}{more}" if changed else ""
 
 
-def settle(machine: Machine, found: list[str], recreate: str) -> None:
-    """Return when the machine may be made anew; otherwise raise KlabError, naming what it holds."""
+def settle(machine: Machine, found: list[str], recreate: str, deadline_s: float) -> None:
+    """Return when the machine may be made anew; otherwise raise KlabError, naming what it holds.
+
+    One that is off is brought up for the look, and turned off again when it is kept.
+    deadline_s: how long that may take, in seconds.
+    """
     if recreate == "always":
         return
-    holds = work(machine) if recreate == "auto" else "recreating it was ruled out"
+    holds = _look(machine, deadline_s) if recreate == "auto" else "recreating it was ruled out"
     if holds:
         raise KlabError(
             f"{machine.name} is not what is wanted: {'; '.join(found)}. It was kept: {holds}",
@@ -79,3 +83,16 @@ def settle(machine: Machine, found: list[str], recreate: str) -> None:
             mend=f"save what you need from it ({ssh.line(machine)}), then say vm_recreate=always"
             " (klab vm create --recreate always)",
         )
+
+
+def _look(machine: Machine, deadline_s: float) -> str:
+    was_off = not process.pid_of(machine)
+    if was_off and machine.ready and not machine.switched:
+        try:
+            lifecycle.start(machine, deadline_s=deadline_s)
+        except KlabError as error:
+            return f"it is off and does not come up: {error.what}"
+    holds = work(machine)
+    if was_off and holds:
+        lifecycle.stop(machine)
+    return holds

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from klab import progress
 from klab.errors import KlabError
-from klab.machine import argv, console, disk, keys, model, ports, process, qmp, ssh
+from klab.machine import argv, clock, console, disk, keys, model, ports, process, qmp, ssh
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
 
@@ -49,6 +49,7 @@ def create(name: str, wanted: Wanted) -> Machine:
         kernel=wanted.kernel.facts(),
         image=wanted.image.facts(),
         created=int(time.time()),
+        hardware=argv.HARDWARE,
     )
     machine.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     base = disk.adopt(wanted.image.path, machine.file("base.raw"))
@@ -98,7 +99,10 @@ def power_on(machine: Machine, snapshot: str, turn: str, *, trial: Mapping[str, 
     words = argv.build(replace(machine, kernel=kernel), loadvm=snapshot)
     machine.file("qemu.argv").write_text(f"cd {shlex.quote(str(machine.dir))} && {shlex.join(words)}\n")
     console.mark(machine.console, turn)
+    clock.prepare(machine)
     process.launch(machine, words)
+    if snapshot:
+        clock.tell(machine)
 
 
 def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
@@ -147,6 +151,7 @@ def ready(machine: Machine, deadline_s: float) -> bool:
     if machine.ready:
         return changed
     ssh.run(machine, SETTLE, timeout_s=SETTLE_S)
+    ssh.wait(machine, deadline_s, listening=True)  # what a login reads is cached again: resets answer sooner
     ssh.hang_up(machine)
     qmp.save(machine, disk.READY)
     console.mark(machine.console, console.READY)

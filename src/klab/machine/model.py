@@ -53,6 +53,7 @@ class Machine:
     created: int = 0
     ready: int | None = None
     stopped: bool = False  # `stop` kept memory and devices: the next start goes on with them
+    hardware: int = 1  # generation of its virtual devices (argv.py): its snapshots fit no other
 
     def __post_init__(self) -> None:
         self.home = self.home or dict(self.kernel)

@@ -142,7 +142,7 @@ def _dead_end(machine: Machine, began: float, deadline_s: float) -> None:
 
 
 def _login(machine: Machine) -> Said:
-    """Log in and, in the same breath, set the clock: back from a snapshot it is in the past.
+    """Log in and, in the same breath, see to the clock, where clock.py did not.
 
     A login may take many seconds, so the guest first tells its time and is answered ours.
     """
@@ -152,7 +152,8 @@ def _login(machine: Machine) -> Said:
         right = said.strip().isdigit() and abs(int(said) - now) <= CLOCK_SLACK_S
         return "\n" if right else f"{now:.2f}\n"
 
-    command = 'date +%s; read -r now; [ -z "$now" ] || sudo -n date -u -s "@$now" >/dev/null'
+    # printf is bash's own: a program more costs an emulated machine 60 ms.
+    command = 'printf "%(%s)T\\n" -1; read -r now; [ -z "$now" ] || sudo -n date -u -s "@$now" >/dev/null'
     return run(machine, command, answer=answer)
 
 
