@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# From a bare Debian root with only git, make and Python to a ready .venv, timed.
+# From a bare root with only git, make and Python to a ready .venv, timed.
 #
 #   bench/bare_host.sh [bookworm|trixie]
+#   bench/bare_host.sh noble MIRROR    # another distribution: its keyring must be on this host
 #
 # Shows what a developer's machine hides: a package or a Python module that no step
 # of klab installs. apt and pip are set up in the root as they are on this host.
 set -euo pipefail
 suite=${1:-bookworm}
+mirror=${2:-} # empty: what this host's apt is set up with
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 [ "$(id -u)" = 0 ] || { echo "bare_host: run as root: it plays both root and an ordinary user" >&2; exit 1; }
 trap 'rm -rf "$work"' EXIT
 
-mmdebstrap --quiet --variant=minbase --include=ca-certificates,git,make,python3,passwd "$suite" "$work/root"
+mmdebstrap --quiet --variant=minbase --include=apt,ca-certificates,git,make,python3,passwd "$suite" "$work/root" ${mirror:+"deb $mirror $suite main universe"}
 git clone --quiet "$repo" "$work/root/srv/klab"
 for config in /etc/pip.conf /etc/xdg/pip /usr/local/share/ca-certificates; do
     [ ! -e "$config" ] || { mkdir -p "$work/root$(dirname "$config")" && cp -rT "$config" "$work/root$config"; }
