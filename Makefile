@@ -10,6 +10,8 @@ FLAVOURS ?=
 # Those that `make test` can have: lab is built on the way, Debian's are fetched. The
 # others take a build each and are left to verify-all.
 CI_FLAVOURS := lab stock rt
+# What `make test` builds twice, byte for byte: the least kernel; the others take an hour each.
+CI_REPRODUCED := own
 # What verify-all runs; `make test` leaves out the machine with GRUB, which takes many minutes.
 PROOFS ?= tests/machine tests/site tests/boot
 # More for ansible-playbook, e.g. make lab ARGS='-e kernel_build_flavour=lab --tags kernel'
@@ -61,6 +63,7 @@ kernels: bootstrap ## build or fetch FLAVOURS, else FLAVOUR, unless they are in 
 test: FLAVOURS = $(CI_FLAVOURS)
 test: PROOFS = tests/machine tests/site
 test: lint unit lab kernels molecule verify-all ## everything that must be green on a change
+	@$(BIN)/klab kernel verify-reproducible --flavour $(CI_REPRODUCED)
 
 lint: bootstrap ## the linters and house rules
 	$(BIN)/pytest tests/test_lint.py tests/test_habits*.py $(call junit,lint)

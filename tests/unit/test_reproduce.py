@@ -27,6 +27,10 @@ def test_two_builds_and_the_cached_artefact_are_the_same(sandbox: Sandbox) -> No
     assert {"umask", "jobs", "time zone"} < set(said.answer["varied"])
     assert not list(sandbox.cache.glob("work/*"))
     assert (sandbox.state / "logs/kernel_reproduce-tiny.json").is_file()
+    again = sandbox.klab(*VERIFY)
+    assert again.code == 0
+    assert "--fresh builds again" in again.answer["msg"]
+    assert "--fresh" not in sandbox.klab(*VERIFY, "--fresh").answer["msg"]
 
 
 @pytest.mark.parametrize(

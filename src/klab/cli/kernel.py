@@ -79,14 +79,15 @@ def prove(flavour: str, own: tuple[Path, ...]) -> Outcome:
 
 @verb(command, "verify-reproducible")
 @flavour_option
-def verify_reproducible(flavour: str) -> Outcome:
+@click.option("--fresh", is_flag=True, help="Build even where the same was seen of this digest before.")
+def verify_reproducible(flavour: str, fresh: bool) -> Outcome:
     """Build a flavour twice from nothing and compare every byte; exit status 1 when one differs.
 
-    Takes as long as two first builds: other folders, other jobs, umask, time zone and host
+    Takes as long as two first builds, the first time: other folders, other jobs, umask, time zone and host
     name, no ccache. The artefact in the cache is compared as well, if it is there.
     Example: klab kernel verify-reproducible --flavour lab
     """
-    verdict = reproduce.verify(flavour)
+    verdict = reproduce.verify(flavour, fresh=fresh)
     data = {**asdict(verdict), "same": verdict.same}
     return Outcome(False, "\n".join(verdict.lines()), data, code=0 if verdict.same else 1)
 

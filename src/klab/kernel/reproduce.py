@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import time
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class Verdict:
     costs: list[dict[str, Any]]
     varied: list[str]
     differences: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    seen: str = ""  # when; empty: now
 
     @property
     def same(self) -> bool:
@@ -45,7 +47,8 @@ class Verdict:
         if self.same:
             btf = f"{self.btf}  vmlinux: section .BTF" if self.btf else "no BTF in vmlinux"
             listed = [f"{digest}  {name}" for name, digest in self.files.items()]
-            return [f"{what}: two builds from nothing{third} are the same, byte for byte", *listed, btf]
+            when = f" (seen on {self.seen}; --fresh builds again)" if self.seen else ""
+            return [f"{what}: two builds from nothing{third} are the same, byte for byte{when}", *listed, btf]
         head = [f"{what} is NOT reproducible: two builds from nothing{third} differ"]
         for pair, files in self.differences.items():
             for name, places in files.items():
@@ -65,14 +68,32 @@ def _settings(tools: root.Toolroot) -> tuple[list[kbuild.Setting], list[str]]:
     return [kbuild.Setting(jobs, ccache=False), other], varied + (["host name"] if hostname else [])
 
 
-def verify(name: str) -> Verdict:
+def _proof(digest: str) -> Path:
+    return cache_dir() / "proofs" / "reproducible" / f"{digest}.json"
+
+
+def _known(plan: artefact.Plan) -> Verdict | None:
+    """What was seen of this digest, unless the artefact in the cache is another."""
+    try:
+        kept = Verdict(**json.loads(_proof(plan.digest).read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+    entry = store.find(artefact.KIND, plan.digest)
+    same = not entry or all(digests.of_file(entry.file(name)) == known for name, known in kept.files.items())
+    return kept if kept.same and same else None
+
+
+def verify(name: str, *, fresh: bool = False) -> Verdict:
     """Build twice without ccache in folders of their own and compare, also with the cache.
 
-    Takes two cold builds of time. Raises KlabError when one of them fails. What differs
-    is kept for a closer look, otherwise nothing stays.
+    Takes two cold builds of time, unless they were seen to be the same before; fresh: build
+    anyway. Raises KlabError when one of them fails. What differs is kept for a closer
+    look, otherwise nothing stays.
     """
     tools = root.ready(flavours.built(name).toolchain)
     plan = artefact.plan(name, tools.versions)
+    if not fresh and (known := _known(plan)):
+        return known
     tree = source.ensure(plan.flavour.source).path / "tree"
     folder = cache_dir() / "work" / f"reproduce-{plan.digest}"
     log = log_dir() / f"kernel_reproduce-{name}.log"
@@ -98,6 +119,9 @@ def verify(name: str) -> Verdict:
         verdict = _compared(plan, tools, made, costs, varied)
         if verdict.same:
             namespace.remove(folder)
+            _proof(plan.digest).parent.mkdir(parents=True, exist_ok=True)
+            seen = replace(verdict, seen=time.strftime("%Y-%m-%d %H:%M"))
+            _proof(plan.digest).write_text(json.dumps(asdict(seen), indent=2, sort_keys=True) + "\n")
     report = log_dir() / f"kernel_reproduce-{name}.json"
     report.write_text(json.dumps({**asdict(verdict), "same": verdict.same}, indent=2, sort_keys=True) + "\n")
     return verdict
