@@ -8,19 +8,27 @@ could not be loaded; ports and paths belong to the host and may change.
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 
 from klab import accel
 from klab.errors import KlabError
 from klab.machine import clock
 from klab.machine.model import Machine
 
-# Raised when a device is added; a machine keeps those it was made with. 2: the clock's port.
-HARDWARE = 2
+# Raised when a device is added; a machine keeps those it was made with. 2: the clock's port;
+# 3: two edu devices.
+HARDWARE = 3
+# Slots (hexadecimal) of QEMU's educational PCI device: equal modulo 4, so that both share one interrupt line.
+EDU = ("10", "14")
 
 # Addresses of QEMU's user network (slirp). The kernel sets them itself, so nothing in
 # the guest waits for a network that is always the same.
 GUEST, GATEWAY, MASK = "10.0.2.15", "10.0.2.2", "255.255.255.0"
+# Where the student's `klab` calls (roles/lab_machine/files/klab): QEMU starts a process of
+# klab on this computer for each call, so that nothing listens here.
+DESK = "10.0.2.100:2000"
 
 ACCEL = {"kvm": "kvm", "tcg": "tcg,thread=multi"}
 
@@ -74,12 +82,17 @@ def build(machine: Machine, *, loadvm: str = "") -> list[str]:
         "driver=qcow2,node-name=disk,discard=unmap,file.driver=file,file.filename=disk.qcow2,file.discard=unmap",
     ]
     argv += ["-device", "virtio-blk-pci,drive=disk"]
-    argv += ["-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22"]
+    desk = shlex.join([sys.executable, "-m", "klab", "desk", machine.name]).replace(",", ",,")
+    net = f"user,id=net,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,guestfwd=tcp:{DESK}-cmd:{desk}"
+    argv += ["-netdev", net]
     argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
     argv += ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on"]
     if machine.hardware >= 2:
         argv += ["-chardev", f"pipe,id=clock,path={clock.FIFO}", "-device", "virtio-serial-pci"]
         argv += ["-device", f"virtserialport,chardev=clock,name={clock.PORT}"]
+    if machine.hardware >= 3:
+        for slot in EDU:
+            argv += ["-device", f"edu,addr={slot}"]
     console = f"socket,id=console,path={machine.socket('console.sock')},server=on,wait=off"
     argv += ["-chardev", f"{console},logfile=console.log,logappend=on", "-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=qmp,path={machine.socket('qmp.sock')},server=on,wait=off"]
