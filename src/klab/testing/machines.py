@@ -103,15 +103,15 @@ class Machine:
         """The command's stdout; the test fails when its exit status is not 0."""
         __tracebackhide__ = True
         done = self.run(command, *words, root=root, deadline_s=deadline_s)
+        if done.code == 0:
+            return done.out
         late = f" (its deadline of {deadline_s} s passed)" if done.code in {124, 137} else ""
-        expect.holds(
-            done.code == 0,
+        expect.fail(
             f"{self.name}: a command failed: {command}",
             observed=f"exit status {done.code}{late}\n{done.out[-1000:]}{done.err[-1000:]}",
             expected="exit status 0",
             look=f"ssh -F {self.record.ssh_config} {self.name}",
         )
-        return done.out
 
     def ask(self, script: Path, *words: str, root: bool = True, deadline_s: int = 60) -> Any:
         """Run a Python script of ours there in one round trip; what it prints is JSON."""

@@ -7,6 +7,8 @@
     pytest tests/flavours --klab-flavour lab          what kernels promise, in guests of them
     pytest tests/machine --junitxml report.xml        machine and digests as properties
 
+Graders of labs have more fixtures: see klab.testing.lab.
+
 A machine that cannot be reached is an error of each of its tests, never a skip.
 """
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from klab import store
     from klab.testing.machines import Machine
 
+pytest_plugins = ["klab.testing.lab"]
 INVENTORY = "inventories/single"
 _names = pytest.StashKey[list[str]]()
 
@@ -93,7 +96,9 @@ def machine(request: pytest.FixtureRequest) -> Machine:
     """A lab machine that answers over ssh."""
     from klab.testing import machines
 
-    return expect.or_fail(machines.reach, request.param)
+    # Asked for by name while a test runs, it has no parameter: then it is the first.
+    name = getattr(request, "param", "") or _machine_names(request.config)[0]
+    return expect.or_fail(machines.reach, name)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fixture `guest`, and the gate that no unexpected complaint of a kernel passes."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from klab import accel, catalogue
+from klab.errors import KlabError
+from klab.guest import initramfs, modules, runner
+from klab.kernel import artefact
+from klab.kernel import flavour as flavours
+from klab.machine import console
+from klab.testing import expect
+
+MEMORY = 512  # MiB, unless the lab needs more
+DEADLINE_S = 120.0
+LOST = -1  # status of a guest that was lost where that was allowed
+# All that the kernel says from here on goes to the console, and through the gate.
+LOUD = "dmesg -n 8 2>/dev/null; "
+
+Content = bytes | str | Path
+
+
+def since(path: Path, before: int) -> list[str]:
+    """The console's lines from the byte `before` on."""
+    with path.open("rb") as stream:
+        stream.seek(before)
+        said = stream.read().decode(errors="replace")
+    return [console.NOISE.sub("", line) for line in said.splitlines()]
+
+
+def complaints(spec: catalogue.Lab, lines: Iterable[str]) -> list[console.Finding]:
+    """The kernel's complaints that this lab does not expect."""
+    expected = [re.compile(pattern) for pattern in spec.splats]
+    found = console.splats(list(lines), everything=True)
+    return [splat for splat in found if not any(e.search(splat.line) for e in expected)]
+
+
+def gate(spec: catalogue.Lab, lines: Iterable[str], *, look: str | Path) -> None:
+    """Fail the test when the kernel complained of something that the lab does not expect."""
+    __tracebackhide__ = True
+    lines = list(lines)
+    if found := complaints(spec, lines):
+        first = found[0]
+        around = lines[first.number - 1 : first.number + 11]
+        expect.fail(
+            f"the kernel has nothing to complain of ({first.name})",
+            observed="\n".join(around),
+            expected="no warning, oops or report of a sanitizer",
+            look=look,
+            splat=first.line,
+        )
+
+
+def _files(files: Mapping[str, Content]) -> dict[str, tuple[int, bytes]]:
+    laid: dict[str, tuple[int, bytes]] = {}
+    for name, content in files.items():
+        if isinstance(content, Path):
+            program = content.stat().st_mode & 0o100
+            laid[name.lstrip("/")] = (initramfs.PROGRAM if program else initramfs.DATA, content.read_bytes())
+        else:
+            data = content.encode() if isinstance(content, str) else content
+            laid[name.lstrip("/")] = (initramfs.DATA, data)
+    return laid
+
+
+@dataclass(frozen=True)
+class Guests:
+    """Calls of it run a script in a guest of the lab's kernel."""
+
+    spec: catalogue.Lab
+
+    def __call__(
+        self,
+        script: str,
+        *,
+        kernel: str | Path | None = None,
+        files: Mapping[str, Content] | None = None,
+        needs: Sequence[str] = (),
+        memory: int | None = None,
+        cpus: int | None = None,
+        cmdline: str = "",
+        devices: Sequence[str] | None = None,
+        base: str = "tiny",
+        deadline_s: float = DEADLINE_S,
+        may_die: bool = False,
+    ) -> runner.Ran:
+        """Run `script` in a new guest and return what it left; the test fails when the guest is lost.
+
+        kernel: a flavour, or a bzImage; else the lab's flavour. files: {path there: bytes, text
+        or a file here}; a file that is executable here is so there. needs: the kernel's own
+        modules that are needed. memory in MiB and cpus: else what the lab needs. may_die: a
+        guest that is lost returns, with status LOST and what it wrote until then.
+        """
+        __tracebackhide__ = True
+        laid = _files(files or {})
+        words = [*self.spec.needs.cmdline]
+        if isinstance(kernel, Path):
+            image = kernel
+        else:
+            flavour = flavours.load(kernel or self.spec.kernel)
+            entry = artefact.get(flavour.name)
+            image = entry.file("bzImage")
+            laid = {**modules.files(entry, needs), **laid}
+            words = [*flavour.cmdline, *words]
+        output: list[bytes] = []
+        with tempfile.TemporaryDirectory(prefix="klab-console-") as folder:
+            keep = Path(folder, "console")
+            try:
+                ran = runner.run(
+                    image,
+                    [LOUD + script],
+                    which=accel.probe().accel,
+                    memory=memory or max(self.spec.needs.memory or 0, MEMORY),
+                    cpus=cpus or self.spec.needs.cpus or 1,
+                    cmdline=" ".join([*words, cmdline]).strip(),
+                    files=laid,
+                    deadline_s=deadline_s,
+                    keep=keep,
+                    on_output=output.append,
+                    base=base,
+                    devices=tuple(self.spec.needs.devices if devices is None else devices),
+                )
+            except KlabError as error:
+                if not keep.exists():
+                    raise  # it never ran: nothing is known of the student's work
+                lines = console.lines(keep)
+                if not may_die:
+                    self._lost(error, lines, b"".join(output))
+                ran = runner.Ran(LOST, b"".join(output), deadline_s, tuple(lines))
+        gate(self.spec, ran.console, look="what your module does at that point")
+        return ran
+
+    def _lost(self, error: KlabError, lines: Sequence[str], output: bytes) -> None:
+        """Say why a guest ended; the kernel's own complaint tells more than that it ended."""
+        __tracebackhide__ = True
+        gate(self.spec, lines, look="the first lines of the report name your function")
+        sign = console.hopeless(list(lines))
+        said = output.decode(errors="replace").strip()[-500:]
+        expect.fail(
+            f"the kernel lives through your work ({sign.name if sign else 'the guest was lost'})",
+            observed=f"{error.what}\nlast output: {said or '(none)'}",
+            expected="a guest that runs to the end and hands over an exit status",
+            look=sign.mend if sign and sign.mend else "an endless loop, a deadlock, a panic or a reboot",
+        )

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Graders: pytest files with the fixtures `lab`, `guest`, `seat` (and `machine`).
+
+`klab.lab.grade` runs them; by hand:
+
+    pytest labs/M/L/test_outcome.py --klab-lab M/L --klab-workspace FOLDER --klab-seed 1 --klab-machine lab1
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from klab.errors import KlabError
+from klab.testing.observe import CANNOT_TELL, FAIL, PASS, RECORDER
+
+if TYPE_CHECKING:
+    from klab.desk.record import Progress
+    from klab.testing.guests import Guests
+    from klab.testing.workbench import Workbench
+
+SILENT = "the grader looked at nothing"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of a grader's run."""
+    group = parser.getgroup("klab", "klab: lab machines")
+    group.addoption("--klab-lab", default="", metavar="ID", help="The lab that is graded.")
+    group.addoption("--klab-workspace", default="", metavar="FOLDER", help="A copy of the student's files.")
+    group.addoption("--klab-seed", type=int, default=0, metavar="N", help="What the grader varies by.")
+    group.addoption(
+        "--klab-observations",
+        type=int,
+        default=-1,
+        metavar="FD",
+        help="Write each observation there as a JSON line.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Grade, when a lab is named."""
+    if config.getoption("klab_lab"):
+        config.pluginmanager.register(_Grading(config.getoption("klab_observations")), "klab-grading")
+
+
+def _stop(*_: Any) -> NoReturn:
+    # As Ctrl-C: fixtures and `finally` blocks run, so that no guest is left behind.
+    raise KeyboardInterrupt
+
+
+class _Grading:
+    """Turns what happens to tests into observations."""
+
+    def __init__(self, number: int) -> None:
+        signal.signal(signal.SIGTERM, _stop)
+        if number >= 0:
+            stream = os.fdopen(number, "w", buffering=1)
+            RECORDER.hear = lambda seen: print(seen.line(), file=stream)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Observations belong to the test under way."""
+        RECORDER.test = nodeid.rpartition("::")[2]
+
+    def pytest_exception_interact(self, call: pytest.CallInfo[Any]) -> None:
+        """What ended a test, unless it is an observation already."""
+        error = call.excinfo.value if call.excinfo else None
+        mine = RECORDER.of(RECORDER.test)
+        if mine and mine[-1].word != PASS:
+            return
+        if isinstance(error, KlabError):
+            RECORDER.note(CANNOT_TELL, str(error))
+        elif isinstance(error, AssertionError | pytest.fail.Exception):
+            RECORDER.note(FAIL, f"{RECORDER.test}: {error}")
+        elif call.excinfo:
+            place = call.excinfo.traceback[-1]
+            where = f"{Path(place.path).name}:{place.lineno + 1}"
+            RECORDER.note(
+                CANNOT_TELL, f"the grader itself broke: {type(error).__name__}: {error}", look=where
+            )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A skipped test, and one that looked at nothing, tell nothing."""
+        if report.skipped:
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            RECORDER.note(CANNOT_TELL, f"{RECORDER.test} was skipped: {why}")
+        elif report.when == "call" and report.passed and not RECORDER.of(RECORDER.test):
+            RECORDER.note(CANNOT_TELL, f"{RECORDER.test}: {SILENT}")
+
+
+@pytest.fixture(scope="session")
+def lab(request: pytest.FixtureRequest) -> Iterator[Workbench]:
+    """The lab, the student's files and the seed; it builds them in the sandbox."""
+    from klab import catalogue
+    from klab.lab import workspace
+    from klab.testing.workbench import Workbench
+
+    option = request.config.getoption
+    if not option("klab_lab"):
+        raise pytest.UsageError("graders want --klab-lab ID and --klab-workspace FOLDER")
+    spec = catalogue.load().labs[option("klab_lab")]
+    folder = Path(option("klab_workspace")).resolve()
+    workspace.check(folder)
+    seed = option("klab_seed")
+    with TemporaryDirectory(prefix="klab-grade-") as builds:
+        yield Workbench(spec, seed, random.Random(seed), folder, Path(builds))  # noqa: S311 - nothing secret
+
+
+@pytest.fixture
+def guest(lab: Workbench) -> Guests:
+    """Runs a script on a kernel in a throw-away guest; its console goes through the splat gate."""
+    from klab.testing.guests import Guests
+
+    return Guests(lab.spec)
+
+
+@pytest.fixture(scope="session")
+def seat(request: pytest.FixtureRequest, lab: Workbench) -> Progress:
+    """What the machine's seat knows of this lab: when it was started, hints taken, checks."""
+    from klab.desk import record
+    from klab.machine import model
+
+    names = request.config.getoption("klab_machine")
+    known = record.load(model.get(names[0])) if names else {}
+    return known.get(lab.spec.id, record.Progress())
+
+
+@pytest.fixture(autouse=True)
+def _machine_console(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The splat gate over the machine's console, for the time of each test."""
+    grading = request.config.getoption("klab_lab") and "machine" in request.fixturenames
+    if not grading:
+        yield
+        return
+    from klab.testing import guests
+
+    path = request.getfixturevalue("machine").record.console
+    spec = request.getfixturevalue("lab").spec
+    before = path.stat().st_size
+    yield
+    guests.gate(spec, guests.since(path, before), look=path)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fixture `lab`: the student's files, and builds of them in the sandbox."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from klab import catalogue, sandbox, store
+from klab.kernel import artefact
+from klab.kernel import flavour as flavours
+from klab.lab import workspace
+from klab.testing import expect
+from klab.testing.observe import PASS, RECORDER
+
+MAKE_S = 180.0  # seconds for a student's `make`; a module takes ten on a loaded host
+RUN_S = 60.0
+MEMORY = 1024  # MiB
+TELLING = 1500  # characters of a build's output
+
+
+@dataclass(frozen=True)
+class Built:
+    """A workspace after `make`: its folder, and what make said."""
+
+    folder: Path
+    log: str
+
+    def file(self, name: str) -> Path:
+        """What the build should have made; the test fails when it is not there."""
+        __tracebackhide__ = True
+        path = self.folder / name
+        # A link could lead anywhere on the host; a build has no use for one.
+        if path.is_file() and not path.is_symlink():
+            return path
+        expect.fail(
+            f"make builds {name}",
+            observed=f"make ended well, but {name} is not there",
+            expected=f"the file {name}",
+            look="Makefile",
+        )
+
+
+@dataclass
+class Workbench:
+    """A lab under its grader. spec: its metadata; random: the same for the same seed."""
+
+    spec: catalogue.Lab
+    seed: int
+    random: random.Random
+    workspace: Path
+    builds: Path
+    _made: dict[tuple[str, str], Built] = field(default_factory=dict)
+
+    def kernel(self, name: str | None = None) -> store.Entry:
+        """The kernel of a flavour, the lab's own without a name. Raises KlabError when not built."""
+        return artefact.get(name or self.spec.kernel)
+
+    def make(self, target: str = "", kernel: str | None = None) -> Built:
+        """`make TARGET` on a copy of the files, against the headers of a flavour.
+
+        Built once for each target and flavour. The test fails with the compiler's words when
+        it does not build.
+        """
+        __tracebackhide__ = True
+        flavour = kernel or self.spec.kernel
+        if (target, flavour) not in self._made:
+            words = ["make", *([target] if target else [])]
+            self._made[target, flavour] = self._build(words, flavour)
+        return self._made[target, flavour]
+
+    def _build(self, words: Sequence[str], flavour: str) -> Built:
+        __tracebackhide__ = True
+        folder = workspace.copy(self.workspace, self.builds / f"{len(self._made)}-{flavour}")
+        said = sandbox.run(
+            words,
+            folder=folder,
+            kernel=self.kernel(flavour),
+            deadline_s=MAKE_S,
+            memory_mib=MEMORY,
+            toolchain=flavours.load(flavour).toolchain,
+        )
+        log = f"{said.out}{said.err}"
+        what = f"your files build for the kernel {flavour}"
+        if said.code:
+            expect.fail(
+                what,
+                observed=f"{' '.join(words)} ended with {said.code}:\n{_telling(log)}",
+                expected="a build without errors",
+                look=_place(log) or "Makefile",
+            )
+        RECORDER.note(PASS, what)
+        return Built(folder, log)
+
+    def run(
+        self, command: Sequence[str], *, folder: Path, deadline_s: float = RUN_S, memory: int = MEMORY
+    ) -> sandbox.Said:
+        """Run a command in the sandbox on this computer, where `folder` is /work.
+
+        For tools that read what the student wrote; what the student *built* runs in guests.
+        """
+        return sandbox.run(command, folder=folder, kernel=None, deadline_s=deadline_s, memory_mib=memory)
+
+
+def _telling(log: str) -> str:
+    """The compiler's errors, else the end of what make said."""
+    lines = log.splitlines()
+    first = next((n for n, line in enumerate(lines) if "error:" in line or "undefined" in line), None)
+    return "\n".join(lines[first : first + 8]) if first is not None else log[-TELLING:]
+
+
+def _place(log: str) -> str:
+    """`file:line` of the first error, or nothing."""
+    line = next((line for line in log.splitlines() if " error:" in line), "")
+    return ":".join(line.split(":")[:2]).removeprefix("/work/")
