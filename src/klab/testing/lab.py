@@ -22,6 +22,7 @@ from klab.errors import KlabError
 from klab.testing.observe import CANNOT_TELL, FAIL, PASS, RECORDER
 
 if TYPE_CHECKING:
+    from klab.catalogue import Lab
     from klab.desk.record import Progress
     from klab.testing.guests import Guests
     from klab.testing.workbench import Workbench
@@ -94,17 +95,23 @@ class _Grading:
             RECORDER.note(CANNOT_TELL, f"{RECORDER.test}: {SILENT}")
 
 
+def chosen(config: pytest.Config) -> Lab:
+    """The lab of this run."""
+    from klab import catalogue
+
+    if name := config.getoption("klab_lab"):
+        return catalogue.load().labs[str(name)]
+    raise pytest.UsageError("graders want --klab-lab ID and --klab-workspace FOLDER")
+
+
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Workbench]:
     """The lab, the student's files and the seed; it builds them in the sandbox."""
-    from klab import catalogue
     from klab.lab import workspace
     from klab.testing.workbench import Workbench
 
     option = request.config.getoption
-    if not option("klab_lab"):
-        raise pytest.UsageError("graders want --klab-lab ID and --klab-workspace FOLDER")
-    spec = catalogue.load().labs[option("klab_lab")]
+    spec = chosen(request.config)
     folder = Path(option("klab_workspace")).resolve()
     workspace.check(folder)
     seed = option("klab_seed")

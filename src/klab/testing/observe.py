@@ -16,6 +16,7 @@ PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot tell"
 MARKS = {PASS: "ok", FAIL: "FAIL", CANNOT_TELL: "?"}
 WIDTH = 100  # columns of the text form
 SHOWN = 2000  # characters of a value that are shown
+BUILDS = "your files build"  # begins the observation that a build went well, or did not
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ def show(seen: Observation) -> str:
     """The text form: a mark and what; where it did not pass, also what was seen and what to do."""
     lines = _wrapped(f"{MARKS[seen.word]:<5} ", seen.what)
     if seen.word != PASS:
-        for label in ("observed", "expected", "look"):
-            if said := getattr(seen, label):
-                lines += _wrapped(f"        {'look at' if label == 'look' else label}:  ", said)
+        for name, label in (("observed", "observed:"), ("expected", "expected:"), ("look", "look at:")):
+            if said := getattr(seen, name):
+                lines += _wrapped(f"        {label:<10} ", said)
     return "\n".join(lines)
 
 

@@ -13,7 +13,7 @@ from klab.kernel import artefact
 from klab.kernel import flavour as flavours
 from klab.lab import workspace
 from klab.testing import expect
-from klab.testing.observe import PASS, RECORDER
+from klab.testing.observe import BUILDS, PASS, RECORDER
 
 MAKE_S = 180.0  # seconds for a student's `make`; a module takes ten on a loaded host
 RUN_S = 60.0
@@ -83,7 +83,7 @@ class Workbench:
             toolchain=flavours.load(flavour).toolchain,
         )
         log = f"{said.out}{said.err}"
-        what = f"your files build for the kernel {flavour}"
+        what = f"{BUILDS} for the kernel {flavour}"
         if said.code:
             expect.fail(
                 what,

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of a lab, step by step: its grader lets the solution pass and nothing else.
+
+start → environment green → starter red → each wrong answer red → solution green, with other
+seeds too → reset → red → a second start changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from klab import digest as digests
+from klab.catalogue import Lab
+from klab.errors import KlabError
+from klab.lab import bench as benches
+from klab.lab import grade, proofs
+from klab.lab.proofs import AFTER, CANNOT_TELL, GREEN, NOT_RUN, RED, STOPPED, Proof, Step
+from klab.testing.observe import BUILDS, FAIL, PASS
+
+SEEDS = 3  # the solution passes with each of them
+GUEST = 1536  # MiB that one lab's guest and build take
+Done = tuple[str, str]  # the verdict on a step's work, and why
+
+
+@dataclass
+class Run:
+    """One run of the contract; `stop` ends all of it within seconds.
+
+    seeds: of the first check and of the repetitions; tell hears of each step.
+    """
+
+    seeds: Sequence[int]
+    tell: Callable[[str], None] = lambda _: None
+    stop: Event = field(default_factory=Event)
+
+    def lab(self, lab: Lab, bench: benches.Bench) -> Proof:
+        """Go through all steps of one lab. A step that cannot be told ends nothing but itself."""
+        began = time.monotonic()
+        steps = []
+        broken = False
+        for name, want, work in self._steps(lab, bench):
+            if broken or self.stop.is_set():
+                steps.append(Step(name, NOT_RUN, STOPPED if self.stop.is_set() else AFTER, 0))
+                continue
+            step = _step(name, want, work)
+            if self.stop.is_set():
+                step = Step(name, NOT_RUN, STOPPED, step.wall_s)
+            steps.append(step)
+            broken = name in {"start", "environment"} and step.word != GREEN
+            self.tell(
+                f"{lab.id}: {name} {step.word} ({step.wall_s:.1f} s){step.reason and f': {step.reason}'}"
+            )
+        return proofs.proof(lab, tuple(steps), time.monotonic() - began)
+
+    def _steps(self, lab: Lab, bench: benches.Bench) -> Iterator[tuple[str, str, Callable[[], Done]]]:
+        first, *others = self.seeds
+        digest = ""
+
+        def check(seed: int, part: str = grade.OUTCOME) -> Done:
+            verdict = grade.run(
+                lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop
+            )
+            return _told(verdict)
+
+        def refused(lay: Callable[[], None], seed: int) -> Callable[[], Done]:
+            def work() -> Done:
+                lay()
+                word, why = check(seed)
+                # A file that does not compile is no answer, and its failing proves nothing.
+                return (RED, f"it does not build: {why}") if BUILDS in why else (word, why)
+
+            return work
+
+        def start() -> Done:
+            nonlocal digest
+            changed = bench.start()
+            digest = digests.of_tree(bench.workspace())
+            return (PASS, "") if changed else (FAIL, "something is there before the start")
+
+        def solved() -> Done:
+            bench.solve()
+            return check(first)
+
+        def again() -> Done:
+            changed = bench.start() or digests.of_tree(bench.workspace()) != digest
+            return (FAIL, "a second start changed the workspace") if changed else (PASS, "")
+
+        yield "start", PASS, start
+        yield "environment", PASS, lambda: check(first, grade.ENVIRONMENT)
+        yield "starter", FAIL, refused(lambda: None, first)
+        for wrong in lab.wrongs:
+            yield f"wrong {wrong.stem}", FAIL, refused(lambda wrong=wrong: bench.lay(wrong), first)  # type: ignore[misc]
+        yield "solution", PASS, solved
+        for seed in others:
+            yield f"seed {seed}", PASS, lambda seed=seed: check(seed)  # type: ignore[misc]
+        yield "reset", FAIL, refused(bench.reset, first)
+        yield "start again", PASS, again
+
+
+def _step(name: str, want: str, work: Callable[[], Done]) -> Step:
+    began = time.monotonic()
+    try:
+        word, why = work()
+    except KlabError as error:
+        word, why = grade.CANNOT_TELL, str(error)
+    wall = round(time.monotonic() - began, 2)
+    if word == want:
+        return Step(name, GREEN, "", wall, saw=why)
+    if word == grade.CANNOT_TELL:
+        return Step(name, CANNOT_TELL, why or "the check looked at nothing", wall)
+    return Step(name, RED, why if word == RED or want == PASS else "it passed, and should not", wall)
+
+
+def _told(verdict: grade.Verdict) -> Done:
+    return verdict.word, verdict.reason
+
+
+def jobs() -> int:
+    """How many labs at a time: as cores and free memory allow."""
+    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    return max(1, min(os.cpu_count() or 1, pages // GUEST))
+
+
+def seeds(count: int = SEEDS) -> list[int]:
+    """Seeds of a run; other ones each time."""
+    return [random.randrange(1 << 31) for _ in range(count)]  # noqa: S311 - nothing secret
+
+
+def prove(
+    labs: Sequence[Lab],
+    *,
+    at_once: int,
+    fresh: bool,
+    run: Run,
+    done: Callable[[Proof], None] = lambda _: None,
+) -> list[Proof]:
+    """The proofs of labs, in their order; unchanged green ones from the cache unless `fresh`.
+
+    Labs on machines come one after the other, those of a kernel on one machine; others in
+    parallel. On Ctrl-C all ends, nothing is left behind, and what was proved is kept.
+    """
+    found: dict[str, Proof] = {}
+
+    def keep(proof: Proof) -> Proof:
+        if any(step.reason == STOPPED for step in proof.steps):
+            return proof
+        proofs.keep(proof)
+        done(proof)
+        return proof
+
+    wanted = []
+    for lab in labs:
+        known = None if fresh else proofs.valid(lab)
+        if known and known.word == GREEN:
+            found[lab.id] = known
+            done(known)
+        else:
+            wanted.append(lab)
+    with ThreadPoolExecutor(at_once) as pool:
+        work: list[Future[list[Proof]]] = []
+        try:
+            groups = _groups(lab for lab in wanted if lab.where == "machine")
+            if groups:
+                work.append(pool.submit(_machines, groups, run, keep))
+            work += [pool.submit(_here, lab, run, keep) for lab in wanted if lab.where != "machine"]
+            rest = set(work)
+            while rest:
+                _, rest = wait(rest, timeout=0.5, return_when=FIRST_COMPLETED)
+        except BaseException:
+            run.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    found |= {proof.lab: proof for each in work for proof in each.result()}
+    return [found[lab.id] for lab in labs]
+
+
+def _here(lab: Lab, run: Run, keep: Callable[[Proof], Proof]) -> list[Proof]:
+    with tempfile.TemporaryDirectory(prefix="klab-contract-") as folder:
+        return [keep(run.lab(lab, benches.Here(lab, Path(folder))))]
+
+
+def _groups(labs: Iterator[Lab]) -> list[list[Lab]]:
+    """Labs that can share a machine."""
+    groups: dict[tuple[object, ...], list[Lab]] = {}
+    for lab in labs:
+        needs = lab.needs
+        groups.setdefault((lab.kernel, tuple(needs.cmdline), needs.cpus, needs.memory), []).append(lab)
+    return list(groups.values())
+
+
+def _machines(groups: list[list[Lab]], run: Run, keep: Callable[[Proof], Proof]) -> list[Proof]:
+    found = []
+    for labs in groups:
+        try:
+            with benches.own_machine(labs[0]) as machine:
+                for lab in labs:
+                    with tempfile.TemporaryDirectory(prefix="klab-contract-") as folder:
+                        found.append(keep(run.lab(lab, benches.OnMachine(lab, Path(folder), machine))))
+        except KlabError as error:
+            lost = [lab for lab in labs if lab.id not in {proof.lab for proof in found}]
+            step = Step("machine", CANNOT_TELL, str(error), 0)
+            found += [keep(proofs.proof(lab, (step,), 0)) for lab in lost]
+    return found
