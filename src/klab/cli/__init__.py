@@ -9,7 +9,7 @@ import click
 
 from klab import __version__
 
-# group or command -> module in klab.cli that holds it as `command`
+# group or command -> module in klab.cli that holds it as `command`, or in its `group`
 COMMANDS = {
     "doctor": "doctor",
     "root": "root",
@@ -22,6 +22,8 @@ COMMANDS = {
     "archive": "archive",
     "cache": "cache",
     "report": "report",
+    "contract": "contract",
+    "matrix": "contract",
 }
 
 
@@ -37,7 +39,8 @@ class Lazy(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"klab.cli.{COMMANDS[cmd_name]}")
-        return module.command  # type: ignore[no-any-return]
+        group = getattr(module, "group", None)
+        return group.commands[cmd_name] if group else module.command  # type: ignore[no-any-return]
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})

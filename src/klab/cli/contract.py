@@ -13,7 +13,6 @@ from klab.cli.verb import Outcome, verb
 from klab.lab import contract as contracts
 from klab.lab import proofs
 from klab.lab.proofs import GREEN, Proof
-from klab.paths import repo_dir
 
 group = click.Group()
 UNPROVED = 1  # exit status unless every lab is green: what cannot be told is no proof
@@ -25,7 +24,7 @@ junit_option = click.option(
 
 def _labs(words: tuple[str, ...]) -> tuple[catalogue.Course, list[catalogue.Lab]]:
     course = catalogue.load()
-    return course, catalogue.select(course, words or ("all",), repo_dir())
+    return course, catalogue.select(course, words or ("all",))
 
 
 def _outcome(found: list[Proof], changed: bool, junit: Path | None) -> Outcome:

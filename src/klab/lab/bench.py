@@ -54,7 +54,7 @@ class Bench(Protocol):
 class Here:
     """A folder: labs whose work runs in guests need no machine."""
 
-    machine = None
+    machine: str | None = None
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
@@ -93,15 +93,16 @@ class OnMachine:
     def __init__(self, lab: Lab, folder: Path, machine: model.Machine) -> None:
         self.lab = lab
         self.folder = folder
-        self.machine = machine.name
+        self.name = machine.name
+        self.machine: str | None = machine.name
         self._clean = False
 
     @property
     def _record(self) -> model.Machine:
-        return model.get(self.machine)
+        return model.get(self.name)
 
     def _restore(self) -> None:
-        with model.locked(self.machine):
+        with model.locked(self.name):
             lifecycle.reset(self._record, RESET_S)
 
     def start(self) -> bool:
@@ -142,9 +143,9 @@ class OnMachine:
         to.mkdir()
         if not place.get(self._record, self.lab.id, to):
             raise KlabError(
-                f"{self.lab.id} is not on {self.machine}",
+                f"{self.lab.id} is not on {self.name}",
                 step=STEP,
-                machine=self.machine,
+                machine=self.name,
                 mend="klab start puts it there",
             )
         return to

@@ -24,6 +24,7 @@ from klab.lab import bench as benches
 from klab.lab import grade, proofs
 from klab.lab.proofs import AFTER, CANNOT_TELL, GREEN, NOT_RUN, RED, STOPPED, Proof, Step
 from klab.testing.observe import BUILDS, FAIL, PASS
+from klab.testing.observe import CANNOT_TELL as UNSURE
 
 SEEDS = 3  # the solution passes with each of them
 GUEST = 1536  # MiB that one lab's guest and build take
@@ -44,6 +45,7 @@ class Run:
     def lab(self, lab: Lab, bench: benches.Bench) -> Proof:
         """Go through all steps of one lab. A step that cannot be told ends nothing but itself."""
         began = time.monotonic()
+        key = proofs.key(lab)  # as it is before the first step: an edit meanwhile makes it outdated
         steps = []
         broken = False
         for name, want, work in self._steps(lab, bench):
@@ -58,7 +60,7 @@ class Run:
             self.tell(
                 f"{lab.id}: {name} {step.word} ({step.wall_s:.1f} s){step.reason and f': {step.reason}'}"
             )
-        return proofs.proof(lab, tuple(steps), time.monotonic() - began)
+        return proofs.proof(lab, key, tuple(steps), time.monotonic() - began)
 
     def _steps(self, lab: Lab, bench: benches.Bench) -> Iterator[tuple[str, str, Callable[[], Done]]]:
         first, *others = self.seeds
@@ -110,11 +112,11 @@ def _step(name: str, want: str, work: Callable[[], Done]) -> Step:
     try:
         word, why = work()
     except KlabError as error:
-        word, why = grade.CANNOT_TELL, str(error)
+        word, why = UNSURE, str(error)
     wall = round(time.monotonic() - began, 2)
     if word == want:
         return Step(name, GREEN, "", wall, saw=why)
-    if word == grade.CANNOT_TELL:
+    if word == UNSURE:
         return Step(name, CANNOT_TELL, why or "the check looked at nothing", wall)
     return Step(name, RED, why if word == RED or want == PASS else "it passed, and should not", wall)
 
@@ -207,5 +209,5 @@ def _machines(groups: list[list[Lab]], run: Run, keep: Callable[[Proof], Proof])
         except KlabError as error:
             lost = [lab for lab in labs if lab.id not in {proof.lab for proof in found}]
             step = Step("machine", CANNOT_TELL, str(error), 0)
-            found += [keep(proofs.proof(lab, (step,), 0)) for lab in lost]
+            found += [keep(proofs.proof(lab, proofs.key(lab), (step,), 0)) for lab in lost]
     return found

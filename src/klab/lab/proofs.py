@@ -88,11 +88,11 @@ def key(lab: Lab) -> str:
     )
 
 
-def proof(lab: Lab, steps: tuple[Step, ...], wall_s: float) -> Proof:
-    """A proof made now."""
+def proof(lab: Lab, key: str, steps: tuple[Step, ...], wall_s: float) -> Proof:
+    """A proof made now of the lab as `key` names it."""
     kernel = artefact.find(lab.kernel)
     known = digests.short(kernel.digest) if kernel else ""
-    return Proof(lab.id, steps, round(wall_s, 1), int(time.time()), key(lab), known, lab.where)
+    return Proof(lab.id, steps, round(wall_s, 1), int(time.time()), key, known, lab.where)
 
 
 def _file(lab: str) -> Path:

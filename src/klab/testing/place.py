@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from klab.testing.machines import Machine
 
 DEADLINE_S = 240
-# PCI ids by the device's name in lab.yml, as lspci -n shows them.
-PCI = {"edu": "1234:11e8", "nvme": "1b36:0010", "ivshmem": "1af4:1110"}
+# How the kernel shows the devices that lab.yml can name: a line for each of them.
+DEVICES = {"edu": "1234:11e8", "numa": "node"}
 MARK = "== klab "
 # What a program answers to --version does not matter, only that it can be run.
 SCRIPT = """
@@ -23,7 +23,8 @@ echo '== klab version'; uname -v
 echo '== klab cmdline'; cat /proc/cmdline
 echo '== klab cpus'; grep -c ^processor /proc/cpuinfo
 echo '== klab memory'; grep MemTotal /proc/meminfo
-echo '== klab pci'; for d in /sys/bus/pci/devices/*; do echo $(cat $d/vendor):$(cat $d/device); done
+echo '== klab devices'; for d in /sys/bus/pci/devices/*; do echo $(cat $d/vendor):$(cat $d/device); done
+for d in /sys/devices/system/node/node[0-9]*; do echo node; done
 echo '== klab tools'; PATH=$PATH:/usr/sbin:/sbin
 for t in {tools}; do timeout 20 $t --version </dev/null >/dev/null 2>&1; s=$?
   [ $s = 126 ] || [ $s = 127 ] || echo $t; done
@@ -40,20 +41,20 @@ class Place:
     cmdline: str
     cpus: int
     memory: int
-    pci: tuple[str, ...]
+    devices: tuple[str, ...]
     tools: frozenset[str]
     config: str
 
     def has(self, device: str) -> bool:
-        """Whether a device of lab.yml is there: `edu`, or `edu2` for two of them."""
+        """Whether a device of lab.yml is there: `edu2` are two of `edu`."""
         name = device.rstrip("0123456789")
-        if name not in PCI:
+        if name not in DEVICES:
             raise KlabError(
                 f"klab cannot tell whether the device {device} is there",
                 step="proof: environment",
                 mend="say how in klab/testing/place.py",
             )
-        return self.pci.count(PCI[name]) >= int(device[len(name) :] or 1)
+        return self.devices.count(DEVICES[name]) >= int(device[len(name) :] or 1)
 
 
 def of(said: str, name: str) -> Place:
@@ -65,7 +66,7 @@ def of(said: str, name: str) -> Place:
             lines = parts.setdefault(line.removeprefix(MARK), [])
         else:
             lines.append(line)
-    missing = {"version", "cmdline", "cpus", "memory", "pci", "tools", "config"} - set(parts)
+    missing = {"version", "cmdline", "cpus", "memory", "devices", "tools", "config"} - set(parts)
     if missing:
         raise KlabError(
             f"{name} did not answer all that it was asked: {', '.join(sorted(missing))}",
@@ -78,7 +79,7 @@ def of(said: str, name: str) -> Place:
         cmdline=parts["cmdline"][0],
         cpus=int(parts["cpus"][0]),
         memory=int(parts["memory"][0].split()[1]) // 1024,
-        pci=tuple(line.replace("0x", "") for line in parts["pci"]),
+        devices=tuple(line.replace("0x", "") for line in parts["devices"]),
         tools=frozenset(parts["tools"]),
         config="\n".join(parts["config"]),
     )
