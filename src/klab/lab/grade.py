@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
@@ -23,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from klab.errors import KlabError
 from klab.lab import workspace as workspaces
-from klab.testing.observe import CANNOT_TELL, FAIL, PASS, Observation, show
+from klab.testing.observe import CANNOT_TELL, END, FAIL, PASS, Observation, show
 
 if TYPE_CHECKING:
     from klab.catalogue import Lab
@@ -33,7 +34,6 @@ CODES = {PASS: 0, FAIL: 1, CANNOT_TELL: 2}
 LIMIT_S = 900.0  # of a whole run; each guest and build in it has a shorter deadline of its own
 PATIENCE_S = 10.0  # for a grader that is told to stop to end its guests
 GENERIC = Path(__file__).resolve().parents[1] / "testing/generic"
-FINE = {0, 1}  # pytest's exit statuses after tests that ran: all passed, some failed
 # Parts of pytest that a grader has no use for; each costs start-up time.
 LESS = ("cacheprovider", "doctest", "unittest", "nose", "stepwise", "pastebin", "junitxml", "legacypath")
 
@@ -60,7 +60,7 @@ class Verdict:
             for seen in self.observations:
                 if seen.word == word:
                     return seen.what.splitlines()[0]
-        return ""
+        return "" if self.word == PASS else "the grader made no observation"
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as data."""
@@ -177,26 +177,27 @@ def _graded(job: _Job, limit_s: float, stop: Event | None, hear: Callable[[Obser
         finally:
             os.close(writing)
         try:
-            ended = _listen(stream, time.monotonic() + limit_s, stop, hear)
-            code = process.wait(PATIENCE_S) if ended else None
-        except subprocess.TimeoutExpired:
-            code = None
+            last = _listen(stream, time.monotonic() + limit_s, stop, hear)
+            if last is None:
+                stopped = stop is not None and stop.is_set()
+                return "it was stopped" if stopped else f"the check did not end within {limit_s:g} s"
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE_S)
         finally:
             _end(process)
-        if code is None:
-            return (
-                "it was stopped" if stop and stop.is_set() else f"the check did not end within {limit_s:g} s"
-            )
-        if code in FINE:
+        if last == END:
             return ""
+        code = process.returncode
         log.seek(0)
         said = "\n".join(log.read().strip().splitlines()[-15:])
         return f"the grader of {job.lab.id} cannot be run (pytest ended with {code}):\n{said}"
 
 
-def _listen(stream: IO[bytes], until: float, stop: Event | None, hear: Callable[[Observation], None]) -> bool:
-    """Hand on what comes until the grader ends; False when it had to be given up."""
-    rest = b""
+def _listen(
+    stream: IO[bytes], until: float, stop: Event | None, hear: Callable[[Observation], None]
+) -> str | None:
+    """Hand on what comes until the grader ends; its last line, None when it had to be given up."""
+    rest, last = b"", ""
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while time.monotonic() < until and not (stop and stop.is_set()):
@@ -204,11 +205,13 @@ def _listen(stream: IO[bytes], until: float, stop: Event | None, hear: Callable[
                 continue
             chunk = os.read(stream.fileno(), 1 << 16)
             if not chunk:
-                return True
+                return last
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                hear(Observation.from_line(line.decode()))
-    return False
+                last = line.decode()
+                if last != END:
+                    hear(Observation.from_line(last))
+    return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from klab.errors import KlabError
-from klab.testing.observe import CANNOT_TELL, FAIL, PASS, RECORDER
+from klab.testing.observe import CANNOT_TELL, END, FAIL, PASS, RECORDER
 
 if TYPE_CHECKING:
     from klab.catalogue import Lab
@@ -61,9 +61,14 @@ class _Grading:
 
     def __init__(self, number: int) -> None:
         signal.signal(signal.SIGTERM, _stop)
-        if number >= 0:
-            stream = os.fdopen(number, "w", buffering=1)
-            RECORDER.hear = lambda seen: print(seen.line(), file=stream)
+        self.stream = os.fdopen(number, "w", buffering=1) if number >= 0 else None
+        if self.stream:
+            RECORDER.hear = lambda seen: print(seen.line(), file=self.stream)
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Tell that nothing was cut short."""
+        if self.stream and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            print(END, file=self.stream)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Observations belong to the test under way."""
@@ -89,7 +94,8 @@ class _Grading:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A skipped test, and one that looked at nothing, tell nothing."""
         if report.skipped:
-            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            known = getattr(report, "wasxfail", "")
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else known
             RECORDER.note(CANNOT_TELL, f"{RECORDER.test} was skipped: {why}")
         elif report.when == "call" and report.passed and not RECORDER.of(RECORDER.test):
             RECORDER.note(CANNOT_TELL, f"{RECORDER.test}: {SILENT}")

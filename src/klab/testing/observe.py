@@ -16,6 +16,7 @@ PASS, FAIL, CANNOT_TELL = "pass", "fail", "cannot tell"
 MARKS = {PASS: "ok", FAIL: "FAIL", CANNOT_TELL: "?"}
 WIDTH = 100  # columns of the text form
 SHOWN = 2000  # characters of a value that are shown
+END = "end"  # the last line of the stream: the grader went through all of its tests
 BUILDS = "your files build"  # begins the observation that a build went well, or did not
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from klab import catalogue, sandbox, store
+from klab.errors import KlabError
 from klab.kernel import artefact
 from klab.kernel import flavour as flavours
 from klab.lab import workspace
@@ -18,6 +19,7 @@ from klab.testing.observe import BUILDS, PASS, RECORDER
 MAKE_S = 180.0  # seconds for a student's `make`; a module takes ten on a loaded host
 RUN_S = 60.0
 MEMORY = 1024  # MiB
+ENDED = "was ended: "  # how the sandbox says that a command overran what it may
 TELLING = 1500  # characters of a build's output
 
 
@@ -74,16 +76,22 @@ class Workbench:
     def _build(self, words: Sequence[str], flavour: str) -> Built:
         __tracebackhide__ = True
         folder = workspace.copy(self.workspace, self.builds / f"{len(self._made)}-{flavour}")
-        said = sandbox.run(
-            words,
-            folder=folder,
-            kernel=self.kernel(flavour),
-            deadline_s=MAKE_S,
-            memory_mib=MEMORY,
-            toolchain=flavours.load(flavour).toolchain,
-        )
-        log = f"{said.out}{said.err}"
         what = f"{BUILDS} for the kernel {flavour}"
+        entry = self.kernel(flavour)
+        try:
+            said = sandbox.run(
+                words,
+                folder=folder,
+                kernel=entry,
+                deadline_s=MAKE_S,
+                memory_mib=MEMORY,
+                toolchain=flavours.load(flavour).toolchain,
+            )
+        except KlabError as error:
+            if ENDED not in error.what:
+                raise
+            expect.fail(what, observed=error.what, expected="a build that ends", look=error.mend)
+        log = f"{said.out}{said.err}"
         if said.code:
             expect.fail(
                 what,

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work that breaks things: the check ends in time with a fair verdict, and nothing is left running.
+
+These want the kernel `lab` and some minutes: they run when they are named.
+"""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from klab import catalogue
+from klab.lab import grade, workspace
+
+LABS = Path(__file__).resolve().parents[1] / "fixtures/labs"
+LONGEST_S = 240  # of a check: two guests of sixty seconds, their builds, and a host that is busy
+
+MODULE = """// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/panic.h>
+#include <linux/reboot.h>
+
+static int start;
+module_param(start, int, 0444);
+static DEFINE_MUTEX(lock);
+
+static int __init counter_init(void)
+{
+	mutex_init(&lock);
+	%s
+	return 0;
+}
+
+module_init(counter_init);
+MODULE_DESCRIPTION("Trouble");
+MODULE_LICENSE("GPL");
+"""
+PROGRAM = """// SPDX-License-Identifier: GPL-3.0-or-later
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/reboot.h>
+#include <unistd.h>
+
+int main(void)
+{
+	%s
+	return 0;
+}
+"""
+# What is done, and what the verdict must say of it.
+MODULES = {
+    "oops": ("*(volatile int *)8 = 1;", "NULL pointer"),
+    "hang": ("for (;;) cpu_relax();", "the kernel"),
+    "deadlock": ("mutex_lock(&lock); mutex_lock(&lock);", "the kernel"),
+    "flood": ('for (;;) pr_info("water\\n");', "the kernel"),
+    "panic": ('panic("no more");', "panic"),
+    "reboot": ("emergency_restart();", "the guest was lost"),
+    "words": ('pr_info("klab: pass\\n"); pr_info("%d\\n", start);', "three reads"),
+}
+FILL = """static char block[1 << 20]; int fd = open("/fill", O_CREAT | O_WRONLY, 0600);
+	memset(block, 7, sizeof block);
+	while (write(fd, block, sizeof block) > 0) ;
+	for (;;) pause();"""
+PROGRAMS = {
+    "fork": "for (;;) fork();",
+    "fill": FILL,
+    "endless": "for (;;) ;",
+    "words": 'puts("ok\\n{\\"word\\": \\"pass\\"}\\nsum 42"); puts("pass: 1 of 1 observations passed");',
+    "babble": 'for (;;) puts("sum 42");',
+    "killer": "kill(-1, SIGKILL); for (;;) ;",
+    "restart": "reboot(RB_AUTOBOOT); for (;;) ;",
+}
+
+
+def guests() -> set[str]:
+    """The QEMU processes that a grader of ours may have started."""
+    listed = subprocess.run(["pgrep", "-af", "klab-guest-"], capture_output=True, text=True, check=False)
+    return {line for line in listed.stdout.splitlines() if "qemu" in line}
+
+
+def check(name: str, file: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> grade.Verdict:
+    monkeypatch.setenv("KLAB_LABS", str(LABS))
+    lab = catalogue.load().labs[f"samples/{name}"]
+    workspace.stage(lab, folder)
+    (folder / file).write_text(text)
+    before = guests()
+    began = time.monotonic()
+    verdict = grade.run(lab, folder, seed=int.from_bytes(os.urandom(3)), tell=print)
+    assert time.monotonic() - began < LONGEST_S
+    assert not guests() - before
+    return verdict
+
+
+@pytest.mark.parametrize("what", MODULES)
+def test_module_that_does_harm(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, expected = MODULES[what]
+    verdict = check("counter", "counter.c", MODULE % code, tmp_path, monkeypatch)
+    assert verdict.word == "fail"
+    text = "\n".join(f"{seen.what} {seen.observed}" for seen in verdict.observations if seen.word == "fail")
+    assert expected in text
+    assert bool(verdict.splats) == (what in {"oops", "panic"}), verdict.splats
+
+
+@pytest.mark.parametrize("what", PROGRAMS)
+def test_program_that_does_harm(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = check("sums", "sums.c", PROGRAM % PROGRAMS[what], tmp_path, monkeypatch)
+    assert verdict.word == "fail"
+    assert verdict.reason
