@@ -106,7 +106,7 @@ class Guests:
             flavour = flavours.load(kernel or self.spec.kernel)
             entry = artefact.get(flavour.name)
             image = entry.file("bzImage")
-            laid = {**modules.files(entry, needs), **laid}
+            laid = {**(modules.files(entry, needs) if needs else {}), **laid}
             words = [*flavour.cmdline, *words]
         output: list[bytes] = []
         with tempfile.TemporaryDirectory(prefix="klab-console-") as folder:
