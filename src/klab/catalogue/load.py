@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
@@ -35,19 +37,28 @@ def line_of(text: str, place: tuple[Any, ...]) -> int:
     return node.start_mark.line + 1 if node else 1
 
 
+@cache
+def _rules(schema: str) -> Any:
+    import jsonschema  # noqa: PLC0415 - slow to load, and `klab --help` needs no catalogue
+
+    return jsonschema.Draft202012Validator(
+        json.loads((repo_dir() / f"labs/_schema/{schema}.json").read_text())
+    )
+
+
 def read(path: Path, schema: str) -> dict[str, Any]:
     """A YAML file that labs/_schema/<schema>.json allows. Raises KlabError with file and line."""
-    import jsonschema  # noqa: PLC0415 - costs as much as all the reading, and errors are rare
-
     try:
         text = path.read_text()
         data = yaml.load(text, Loader=Loader)  # noqa: S506 - both are safe loaders
     except FileNotFoundError:
         raise KlabError(f"there is no {path}", step=STEP, mend="restore it from git") from None
     except yaml.YAMLError as error:
-        raise KlabError(f"{path}: {error}", step=STEP, mend="mend the YAML") from None
-    rules = json.loads((repo_dir() / f"labs/_schema/{schema}.json").read_text())
-    for wrong in jsonschema.Draft202012Validator(rules).iter_errors(data):
+        mark = getattr(error, "problem_mark", None)
+        line = f"{mark.line + 1}: " if mark else " "
+        said = getattr(error, "problem", None) or str(error)
+        raise KlabError(f"{path}:{line}{said}", step=STEP, mend="mend the YAML") from None
+    for wrong in _rules(schema).iter_errors(data):
         place = tuple(wrong.absolute_path)
         if wrong.validator == "additionalProperties":
             place += tuple(sorted(set(wrong.instance) - set(wrong.schema.get("properties", {})))[:1])
@@ -63,7 +74,9 @@ def read(path: Path, schema: str) -> dict[str, Any]:
 def lab(folder: Path) -> Lab:
     """The lab in a folder. Raises KlabError."""
     body = read(folder / "lab.yml", "lab")
-    needs = {key: tuple(v) if isinstance(v, list) else v for key, v in body.pop("needs", {}).items()}
+    needs: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in body.pop("needs", {}).items()
+    }
     lists = {key: tuple(value) for key, value in body.items() if isinstance(value, list)}
     return Lab(
         **{
@@ -76,18 +89,38 @@ def lab(folder: Path) -> Lab:
     )
 
 
-def load(root: Path | None = None) -> Course:
-    """The whole course. Raises KlabError for the first thing that is wrong."""
+def _raise(error: KlabError) -> NoReturn:
+    raise error
+
+
+def load(root: Path | None = None, tell: Callable[[KlabError], object] = _raise) -> Course:
+    """The whole course. Raises KlabError for the first thing that is wrong.
+
+    tell: takes what is wrong with a module or lab instead; the course then lacks it.
+    """
     root = root or labs_dir()
     body = read(root / "course.yml", "course")
     tracks, modules, labs = {}, {}, {}
     for track in body["tracks"]:
-        tracks[str(track["id"])] = Track(str(track["id"]), track["title"], tuple(track["modules"]))
+        known = []
         for name, names in track["modules"].items():
-            said = read(root / name / "module.yml", "module")
-            ids = tuple(f"{name}/{lab_name}" for lab_name in names or ())
-            modules[name] = Module(id=name, folder=root / name, track=str(track["id"]), labs=ids, **said)
-            labs.update({one: lab(root / one) for one in ids})
+            found = {}
+            for one in names or ():
+                try:
+                    found[f"{name}/{one}"] = lab(root / name / one)
+                except KlabError as error:
+                    tell(error)
+            try:
+                said = read(root / name / "module.yml", "module")
+            except KlabError as error:
+                tell(error)
+                continue
+            labs.update(found)
+            modules[name] = Module(
+                id=name, folder=root / name, track=str(track["id"]), labs=tuple(found), **said
+            )
+            known.append(name)
+        tracks[str(track["id"])] = Track(str(track["id"]), track["title"], tuple(known))
     paths = {
         one["id"]: LearningPath(
             one["id"],

@@ -24,22 +24,30 @@ def select(course: Course, words: Sequence[str]) -> list[Lab]:
 
 def _meant(course: Course, word: str) -> set[str]:
     kind, _, value = word.partition(":")
-    if word == "all":
-        return set(course.labs)
+    modules: tuple[str, ...] = ()
+    chosen: set[str] = set()
     if word in course.labs:
         return {word}
-    if word in course.modules:
-        return set(course.modules[word].labs)
-    if kind == "track" and value in course.tracks:
-        return {lab for module in course.tracks[value].modules for lab in course.modules[module].labs}
-    if kind == "path" and value in course.paths:
-        names = [module for step in course.paths[value].steps for module in step.modules]
-        return {lab for module in names for lab in course.modules[module].labs}
-    if kind == "changed" and value:
+    if word == "all":
+        modules = tuple(course.modules)
+    elif word in course.modules:
+        modules = (word,)
+    elif kind == "track" and value in course.tracks:
+        modules = course.tracks[value].modules
+    elif kind == "path" and value in course.paths:
+        modules = tuple(name for step in course.paths[value].steps for name in step.modules)
+    elif kind == "changed" and value:
         return _changed(course, value)
-    bare = {lab.id for lab in course.labs.values() if lab.name == word}
-    if bare:
-        return bare
+    else:
+        chosen = {lab.id for lab in course.labs.values() if lab.name == word}
+    if len(chosen) > 1:
+        raise KlabError(
+            f"'{word}' is a lab of more than one module",
+            step=STEP,
+            mend=f"say one of {', '.join(sorted(chosen))}",
+        )
+    if modules or chosen:
+        return chosen | {lab for module in modules for lab in course.modules[module].labs}
     known = [*course.labs, *(lab.name for lab in course.labs.values()), *course.modules]
     known += [f"track:{track}" for track in course.tracks] + [f"path:{path}" for path in course.paths]
     near = difflib.get_close_matches(word, known, n=1)
