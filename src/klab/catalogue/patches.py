@@ -20,8 +20,6 @@ _GIT = re.compile(r"^diff --git .*\n|^index .*\n", re.MULTILINE)
 _TOUCHED = re.compile(
     r"^--- (?:a/(?P<old>[^\t\n]+)|/dev/null).*\n\+\+\+ (?:b/(?P<new>[^\t\n]+)|/dev/null)", re.MULTILINE
 )
-    r"^--- (?:a/(?P<old>[^\t\n]+)|/dev/null).*\n\+\+\+ (?:b/(?P<new>[^\t\n]+)|/dev/null)", re.M
-)
 
 
 def touched(text: str) -> set[str]:
