@@ -127,6 +127,21 @@ def test_nothing_from_outside_changes_a_verdict(tmp_path: Path, monkeypatch: pyt
     assert sorted(lab.rglob("*")) == before
 
 
+def test_no_file_of_the_student_is_part_of_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tinylabs.lay_out(tmp_path, monkeypatch)
+    lab = catalogue.load().labs[tinylabs.ID]
+    work = tmp_path / "work"
+    work.mkdir()
+    workspace.stage(lab, work)
+    (work / "klab").mkdir()
+    for name in ("test_outcome.py", "conftest.py", "sitecustomize.py", "klab/__init__.py", "pytest.py"):
+        (work / name).write_text("import os\nos._exit(0)\n")
+    (work / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
+    monkeypatch.chdir(work)
+    said = grade.run(lab, work, seed=1)
+    assert (said.word, said.reason) == ("fail", "the file answer holds the number")
+
+
 def test_a_lab_of_machines_wants_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lab = tinylabs.lay_out(tmp_path, monkeypatch)
     (lab / "lab.yml").write_text(tinylabs.LAB.replace("where: guest", "where: machine"))

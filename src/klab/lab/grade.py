@@ -147,7 +147,7 @@ class _Job:
 
     def argv(self, stream: int) -> list[str]:
         """pytest's words; observations go to the file descriptor `stream`."""
-        argv = [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={self.lab.folder}"]
+        argv = [sys.executable, "-P", "-m", "pytest", "-c", os.devnull, f"--rootdir={self.lab.folder}"]
         argv += ["--noconftest", "--import-mode=importlib", "--tb=short", "-p", "klab.testing.plugin"]
         argv += [word for name in LESS for word in ("-p", f"no:{name}")]
         argv += [f"--klab-lab={self.lab.id}", f"--klab-workspace={self.workspace.resolve()}"]
