@@ -52,6 +52,7 @@ for a; do
     *id=output,path=*) o=${a##*path=} ;;
     *id=status,path=*) s=${a##*path=} ;;
     *id=console,path=*) c=${a##*path=} ;;
+    *id=results,path=*) r=${a##*path=} ;;
     esac
 done
 """
@@ -93,6 +94,23 @@ def test_a_guest_that_hangs_meets_its_deadline(qemu, tmp_path):
     qemu("exec sleep 60")
     with pytest.raises(KlabError, match=r"0\.3 s passed"):
         runner.run(tmp_path / "k", ["true"], which="tcg", deadline_s=0.3)
+
+
+@pytest.mark.parametrize("stream", ["c", "o"])
+def test_a_flood_is_ended(qemu, tmp_path, monkeypatch, stream):
+    monkeypatch.setattr(runner, "CONSOLE", 100_000)
+    monkeypatch.setattr(runner, "OUTPUT", 100_000)
+    qemu(f"exec yes >${stream}")
+    with pytest.raises(KlabError, match="it wrote more than 0 MiB"):
+        runner.run(tmp_path / "k", ["true"], which="tcg", keep=tmp_path / "kept")
+    assert not (tmp_path / "kept").exists() or (tmp_path / "kept").stat().st_size <= 100_000
+
+
+def test_what_the_command_left_comes_back(qemu, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/answer").write_text("42")
+    qemu(f"tar -cf $r -C {tmp_path}/out .; echo 0 >$s")
+    assert runner.run(tmp_path / "k", ["true"], which="tcg").results == {"answer": b"42"}
 
 
 def test_a_guest_that_ends_without_a_status_is_no_success(qemu, tmp_path):

@@ -12,7 +12,7 @@ import click
 
 from klab import accel, store
 from klab.errors import KlabError
-from klab.guest import initramfs, modules, runner
+from klab.guest import initramfs, modules, qemu, runner
 from klab.kernel import artefact
 from klab.machine import parts
 from klab.paths import log_dir, tilde
@@ -44,6 +44,17 @@ def command() -> None:
 @click.option(
     "--module", "names", multiple=True, help="Let modprobe find this module there; may be repeated."
 )
+@click.option(
+    "--base",
+    type=click.Choice([qemu.TINY, qemu.DEBIAN]),
+    default=qemu.TINY,
+    show_default=True,
+    help="busybox, or the lab image under what is written.",
+)
+@click.option(
+    "--device", "devices", multiple=True, type=click.Choice(["edu2", "numa2"]), help="May be repeated."
+)
+@click.option("--fresh", is_flag=True, help="Boot, even where a guest was kept at that point.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     *,
@@ -55,6 +66,9 @@ def run(
     which: str,
     extra: tuple[Path, ...],
     names: tuple[str, ...],
+    base: str,
+    devices: tuple[str, ...],
+    fresh: bool,
     words: tuple[str, ...],
 ) -> None:
     """Run WORDS on a kernel; ends with their exit status, 125 when the guest was lost.
@@ -83,6 +97,9 @@ def run(
             deadline_s=timeout,
             keep=keep,
             on_output=show,
+            base=base,
+            devices=devices,
+            fresh=fresh,
         )
     except KlabError as error:
         print(f"klab: {error}\n  console: {tilde(keep)}", file=sys.stderr)

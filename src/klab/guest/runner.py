@@ -3,57 +3,124 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shlex
-import subprocess
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import Popen
 from threading import Thread
 
-from klab import accel
+from klab import store
 from klab.errors import KlabError
-from klab.guest import initramfs
-from klab.machine import argv, console
+from klab.guest import initramfs, kept, modules, process, qemu
+from klab.kernel import artefact
+from klab.machine import console
 from klab.run import tail
 
 POLL_S = 0.01
+STEP = "guest: run"
+# What a guest may write: a module that floods the log must not fill the host's disk.
+CONSOLE, OUTPUT, RESULTS = 8 << 20, 16 << 20, 8 << 20
+# Debian's kernels have these as modules; base debian has a disk.
+DRIVERS = ("virtio_blk", "ext4", "overlay")
 
 
 @dataclass(frozen=True)
 class Ran:
     """A command that ended in a guest: its exit status, its output, wall seconds in all.
 
-    console: the lines that kernel and init wrote.
+    console: the lines that kernel and init wrote. results: what it left in /klab/out.
     """
 
     status: int
     output: bytes
     wall_s: float
     console: tuple[str, ...] = ()
+    results: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def _words(
-    kernel: Path, folder: Path, *, which: str, memory: int, cpus: int, cmdline: str, serial: bool
-) -> list[str]:
-    """QEMU's words; the guest has no disk and no network. serial: it has a second UART, ttyS1."""
-    line = f"console=ttyS0 loglevel=4 panic=-1 {cmdline}"
-    if which == "tcg":
-        line = f"{line} {' '.join(argv.EMULATED)}"
-    words = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]
-    words += ["-machine", "q35", "-accel", argv.ACCEL[which], "-cpu", accel.CPU[which]]
-    words += ["-m", str(memory), "-smp", str(cpus), "-bios", "qboot.rom"]
-    words += ["-kernel", str(kernel), "-initrd", f"{folder}/initrd", "-append", line]
-    words += ["-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console"]
-    if serial:
-        words += ["-chardev", f"socket,id=serial,path={folder}/serial,server=on,wait=off"]
-        words += ["-serial", "chardev:serial"]
-    words += ["-device", "virtio-serial-pci"]
-    for number, name in ((1, "output"), (2, "status")):
-        words += ["-chardev", f"file,id={name},path={folder}/{name}"]
-        words += ["-device", f"virtserialport,nr={number},chardev={name},name=klab.{name}"]
-    return words
+def _archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
+    """What the guest unpacks: a tar archive of {path: (mode with its type, content)}."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, (mode, content) in files.items():
+            member = tarfile.TarInfo(name)
+            member.mode, member.size = mode & 0o7777, len(content)
+            kind = mode & ~0o7777
+            if kind == initramfs.LINK:
+                member.type, member.linkname, member.size = tarfile.SYMTYPE, content.decode(), 0
+            elif kind == initramfs.FOLDER:
+                member.type = tarfile.DIRTYPE
+            tar.addfile(member, io.BytesIO(content) if member.isreg() else None)
+    return packed.getvalue()
+
+
+def _hand_over(folder: Path, files: Mapping[str, tuple[int, bytes]]) -> None:
+    """Write files and time into the guest's input; returns when it has taken them, or is gone."""
+    body = _archive(files)
+    with suppress(OSError):
+        fifo = os.open(folder / "input", os.O_WRONLY)
+        try:
+            rest = memoryview(f"{len(body)} {time.time():.0f}\n".encode() + body)
+            while rest:
+                rest = rest[os.write(fifo, rest) :]
+        finally:
+            os.close(fifo)
+
+
+def _results(packed: bytes) -> dict[str, bytes]:
+    """The plain files that the command left; a guest that died half-way left none."""
+    found: dict[str, bytes] = {}
+    with suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(packed[:RESULTS]), mode="r:") as tar:
+        for member in tar:
+            if member.isreg() and not member.issparse() and (stream := tar.extractfile(member)):
+                found[member.name.removeprefix("./")] = stream.read()
+    return found
+
+
+def shape(
+    kernel: Path,
+    *,
+    which: str,
+    memory: int,
+    cpus: int,
+    cmdline: str = "",
+    base: str = qemu.TINY,
+    devices: Sequence[str] = (),
+    folder: Path,
+) -> qemu.Shape:
+    """The guest that is asked for. Raises KlabError when there is no image for base debian.
+
+    folder: takes the initramfs of a kernel whose drivers are modules.
+    """
+    initrd = initramfs.ensure()
+    entry = _entry(kernel)
+    drivers = modules.files(entry, DRIVERS if base == qemu.DEBIAN else ()) if entry else {}
+    if drivers:
+        initrd = folder / "initrd"
+        initrd.write_bytes(initramfs.ensure().read_bytes() + initramfs.archive(drivers))
+    disk = _disk() if base == qemu.DEBIAN else None
+    return qemu.Shape(kernel, initrd, which, memory, cpus, cmdline, base, tuple(devices), disk)
+
+
+def _entry(kernel: Path) -> store.Entry | None:
+    """The artefact that a bzImage belongs to, or None for one from elsewhere."""
+    entry = store.find(artefact.KIND, kernel.parent.name)
+    return entry if entry and entry.path == kernel.parent else None
+
+
+def _disk() -> Path:
+    """The newest image's disk."""
+    images = store.entries("images")
+    if not images:
+        raise KlabError("there is no image for a guest with Debian", step=STEP, mend="make lab")
+    return images[0].file("disk.raw")
 
 
 def run(
@@ -69,62 +136,90 @@ def run(
     keep: Path | None = None,
     on_output: Callable[[bytes], None] | None = None,
     on_serial: Callable[[Path], None] | None = None,
+    base: str = qemu.TINY,
+    devices: Sequence[str] = (),
+    fresh: bool = False,
 ) -> Ran:
-    """Boot `kernel`, run `command` (shell words) there, return when the guest has gone.
+    """Run `command` (shell words) on `kernel` in a guest, and return when the guest has gone.
 
     which: the accelerator. memory in MiB. files: more of them in the guest (initramfs.Files).
     keep: where the console is kept, whatever happens. on_output sees output as it comes;
     on_serial runs beside the guest with the socket of its second UART, until that closes.
-    Raises KlabError with the last lines of the console when the guest panics, hangs or ends
-    without a status.
+    base: `tiny` is busybox, `debian` the lab image. A kernel of klab's cache goes on from
+    a kept guest; fresh: it boots. Raises KlabError with the last lines of the console
+    when the guest panics, hangs, floods its log or ends without a status.
     """
-    base = initramfs.ensure()
-    began = time.monotonic()
+    script = shlex.join(command) if len(command) > 1 else command[0]
+    laid = {**(files or {}), "klab/command": (initramfs.PROGRAM, f"{script}\n".encode())}
     with tempfile.TemporaryDirectory(prefix="klab-guest-") as name:
         folder = Path(name)
-        script = shlex.join(command) if len(command) > 1 else command[0]
-        overlay = {**(files or {}), "klab/command": (initramfs.PROGRAM, f"{script}\n".encode())}
-        (folder / "initrd").write_bytes(base.read_bytes() + initramfs.archive(overlay))
-        words = _words(
-            kernel, folder, which=which, memory=memory, cpus=cpus, cmdline=cmdline, serial=bool(on_serial)
-        )
+        asked = shape(
+            kernel, which=which, memory=memory, cpus=cpus, cmdline=cmdline, base=base, devices=devices,
+            folder=folder,
+        )  # fmt: skip
+        entry = _entry(kernel)
+        kept_state = None if fresh or on_serial or not entry else kept.ensure(asked, entry.digest)
+        began = time.monotonic()  # keeping a guest is no part of the command's time
+        words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
+        threads = [Thread(target=_hand_over, args=(folder, laid), daemon=True)]
+        if on_serial:
+            threads.append(Thread(target=on_serial, args=(folder / "serial",), daemon=True))
         try:
-            with (folder / "qemu.log").open("wb") as log:
-                process = subprocess.Popen(
-                    words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
-        except OSError as error:
-            raise KlabError(
-                f"cannot run {words[0]}: {error.strerror}", step="guest: run", mend="klab doctor"
-            ) from None
-        seen = 0
-        beside = Thread(target=on_serial, args=(folder / "serial",), daemon=True) if on_serial else None
-        try:
-            if beside:
-                beside.start()
-            while True:
-                ended = process.poll() is not None
-                late = time.monotonic() - began > deadline_s
-                output = (folder / "output").read_bytes() if (folder / "output").exists() else b""
-                if on_output and len(output) > seen:
-                    on_output(output[seen:])
-                seen = len(output)
-                if ended or late:
-                    break
-                time.sleep(POLL_S)
+            with process.guest(words, folder) as running:
+                for thread in threads:
+                    thread.start()
+                why = _watch(running, folder, deadline_s, on_output)
+            for thread in threads[1:]:
+                thread.join(timeout=5)
         finally:
-            process.kill()
-            process.wait()
-            if beside:
-                beside.join(timeout=5)
+            _release(folder)
             if keep and (folder / "console.log").exists():
                 keep.parent.mkdir(parents=True, exist_ok=True)
-                keep.write_bytes((folder / "console.log").read_bytes())
-        status = (folder / "status").read_text().strip() if (folder / "status").exists() else ""
-        if status.isdigit():
-            said = tuple(console.lines(folder / "console.log"))
-            return Ran(int(status), output, round(time.monotonic() - began, 2), said)
-        raise _lost(folder, keep, f"{deadline_s:g} s passed" if late else "it ended without a status")
+                keep.write_bytes((folder / "console.log").read_bytes()[:CONSOLE])
+        status = _bytes(folder / "status").decode().split()
+        if not why and status and status[-1].isdigit():
+            return Ran(
+                status=int(status[-1]),
+                output=_bytes(folder / "output"),
+                wall_s=round(time.monotonic() - began, 2),
+                console=tuple(console.lines(folder / "console.log")),
+                results=_results(_bytes(folder / "results")),
+            )
+        raise _lost(folder, keep, why or "it ended without a status")
+
+
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
+
+
+def _release(folder: Path) -> None:
+    """Let go whoever waits for a reader of the input that will not come."""
+    with suppress(OSError):
+        os.close(os.open(folder / "input", os.O_RDONLY | os.O_NONBLOCK))
+
+
+def _watch(
+    running: Popen[bytes], folder: Path, deadline_s: float, on_output: Callable[[bytes], None] | None
+) -> str:
+    """Wait for the guest's end; why it was ended before, or nothing."""
+    limits = {"console.log": CONSOLE, "output": OUTPUT, "results": RESULTS}
+    seen, began = 0, time.monotonic()
+    while True:
+        ended = running.poll() is not None
+        if on_output and (folder / "output").exists():
+            with (folder / "output").open("rb") as stream:
+                stream.seek(seen)
+                if more := stream.read():
+                    on_output(more)
+                    seen += len(more)
+        for name, limit in limits.items():
+            if (folder / name).exists() and (folder / name).stat().st_size > limit:
+                return f"it wrote more than {limit >> 20} MiB ({name.removesuffix('.log')})"
+        if ended:
+            return ""
+        if time.monotonic() - began > deadline_s:
+            return f"{deadline_s:g} s passed"
+        time.sleep(POLL_S)
 
 
 def _lost(folder: Path, keep: Path | None, how: str) -> KlabError:
@@ -133,7 +228,7 @@ def _lost(folder: Path, keep: Path | None, how: str) -> KlabError:
     last = console.tail(folder / "console.log") or tail(folder / "qemu.log")
     return KlabError(
         f"the guest was lost: {f'{sign.name}: {sign.line}' if sign else how}\nlast on its console:\n{last}",
-        step="guest: run",
+        step=STEP,
         log=keep,
         mend=sign.mend if sign else "give it more time (--timeout), or read the console",
     )

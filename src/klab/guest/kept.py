@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guests kept at the point where they wait for their files: going on from there takes no boot.
+
+QEMU's migration stream in a file: read only, so that any number go on from one at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import tempfile
+import time
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import QMPClient, QMPError
+
+from klab import accel, store
+from klab import digest as digests
+from klab.errors import KlabError
+from klab.guest import process, qemu
+from klab.machine import console
+
+KIND = "guests"
+NAME = "state"
+STEP = "guest: keep"
+BOOT_S = 180.0
+SAVE_S = 60.0
+FAST = 1 << 40  # bytes per second: a file is not a network
+
+
+@cache
+def _version() -> str:
+    """QEMU's version: a state fits no other."""
+    done = subprocess.run([accel.QEMU, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
+
+
+def digest(shape: qemu.Shape, kernel: str) -> str:
+    """The name of a kept state. kernel: the digest of the kernel's file."""
+    facts = {**asdict(shape), "kernel": kernel, "initrd": digests.of_file(shape.initrd), "qemu": _version()}
+    facts["disk"] = str(shape.disk)
+    words = [
+        word.replace(str(shape.kernel), "").replace(str(shape.initrd), "")
+        for word in qemu.words(shape, Path("/"))
+    ]
+    return digests.of_data([facts, words])
+
+
+def ensure(shape: qemu.Shape, kernel: str) -> Path:
+    """The state of a guest of that shape that waits, made now unless it is in the cache.
+
+    Raises KlabError when the guest does not come so far.
+    """
+    name = digest(shape, kernel)
+    if entry := store.find(KIND, name):
+        return entry.file(NAME)
+    began = time.monotonic()
+    with store.drafting(KIND, name) as draft, tempfile.TemporaryDirectory(prefix="klab-guest-") as place:
+        folder = Path(place)
+        with process.guest(qemu.words(shape, folder), folder) as running:
+            _await(running, folder)
+            asyncio.run(_save(folder, draft.path / NAME))
+        took = round(time.monotonic() - began, 2)
+        facts = {"flavour": kernel[:12], "base": shape.base, "memory": shape.memory, "wall_s": took}
+        entry = draft.publish({**facts, "rebuild": "klab guest run --kernel … -- true"}, [NAME])
+    return entry.file(NAME)
+
+
+def _await(running: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait until the guest says that it is ready."""
+    deadline = time.monotonic() + BOOT_S
+    status = folder / "status"
+    while not (status.exists() and status.read_text().strip() == "ready"):
+        if running.poll() is not None or time.monotonic() > deadline:
+            sign = console.hopeless(console.lines(folder / "console.log"))
+            raise KlabError(
+                "the guest did not come up: "
+                f"{f'{sign.name}: {sign.line}' if sign else 'no word from its init'}\n"
+                f"last on its console:\n{console.tail(folder / 'console.log')}",
+                step=STEP,
+                mend=sign.mend if sign else "klab guest run --fresh shows its whole console",
+            )
+        time.sleep(0.02)
+
+
+async def _save(folder: Path, target: Path) -> None:
+    client = QMPClient("guest")
+
+    async def ask(name: str, **arguments: Any) -> Any:
+        return await client.execute(name, arguments or None)
+
+    try:
+        async with asyncio.timeout(SAVE_S):
+            await client.connect(str(folder / "qmp"))
+            await ask("migrate-set-parameters", **{"max-bandwidth": FAST})
+            await ask("migrate", uri=f"exec:cat >{target}")
+            while (said := (await ask("query-migrate")).get("status")) not in {"completed", "failed"}:
+                await asyncio.sleep(0.02)
+            await client.disconnect()
+    except (QMPError, OSError, TimeoutError) as error:
+        said = f"{type(error).__name__}: {error}"
+    if said != "completed" or not target.stat().st_size:
+        raise KlabError(
+            f"the guest's state could not be kept: {said}", step=STEP, mend="free some space: klab cache list"
+        )

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""QEMU's words for a throw-away guest: the only place that knows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from klab import accel
+from klab.machine import argv
+
+TINY, DEBIAN = "tiny", "debian"
+# Ports between guest and host, numbered as data/guest-init.sh knows them.
+PORTS = {"output": 1, "status": 2, "input": 3, "results": 4}
+DEVICES = {
+    "edu2": [word for slot in argv.EDU for word in ("-device", f"edu,addr={slot}")],
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a guest is: all that a kept one must have in common with one that goes on from it.
+
+    memory in MiB. cmdline: more kernel arguments. disk: the lab image, for base debian.
+    """
+
+    kernel: Path
+    initrd: Path
+    which: str
+    memory: int
+    cpus: int
+    cmdline: str = ""
+    base: str = TINY
+    devices: tuple[str, ...] = ()
+    disk: Path | None = None
+
+    @property
+    def line(self) -> str:
+        """The kernel's command line."""
+        words = ["console=ttyS0", "loglevel=4", "panic=-1", f"klab.base={self.base}", self.cmdline]
+        if self.which == "tcg":
+            words += argv.EMULATED
+        return " ".join(word for word in words if word)
+
+
+def words(shape: Shape, folder: Path, *, serial: bool = False, incoming: Path | None = None) -> list[str]:
+    """The command line. folder: where console, ports and QMP's socket lie.
+
+    serial: a second UART, ttyS1, as a socket. incoming: go on from this kept state.
+    """
+    said = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]
+    said += [
+        "-machine",
+        "q35",
+        "-accel",
+        argv.ACCEL[shape.which],
+        "-cpu",
+        accel.CPU[shape.which],
+    ]
+    said += ["-m", str(shape.memory), "-smp", str(shape.cpus), "-bios", "qboot.rom"]
+    said += ["-kernel", str(shape.kernel), "-initrd", str(shape.initrd), "-append", shape.line]
+    said += ["-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console"]
+    if serial:
+        said += ["-chardev", f"socket,id=serial,path={folder}/serial,server=on,wait=off"]
+        said += ["-serial", "chardev:serial"]
+    said += [
+        "-chardev",
+        f"socket,id=qmp,path={folder}/qmp,server=on,wait=off",
+        "-mon",
+        "chardev=qmp,mode=control",
+    ]
+    said += ["-device", "virtio-serial-pci"]
+    for name, number in PORTS.items():
+        kind = "pipe" if name == "input" else "file"
+        said += ["-chardev", f"{kind},id={name},path={folder}/{name}"]
+        said += ["-device", f"virtserialport,nr={number},chardev={name},name=klab.{name}"]
+    if shape.disk:
+        said += [
+            "-blockdev",
+            f"driver=raw,node-name=disk,read-only=on,file.driver=file,file.filename={shape.disk}",
+        ]
+        said += ["-device", "virtio-blk-pci,drive=disk"]
+    for device in shape.devices:
+        said += _numa(shape) if device == "numa2" else DEVICES[device]
+    return [*said, *(["-incoming", f"exec:cat {incoming}"] if incoming else [])]
+
+
+def _numa(shape: Shape) -> Sequence[str]:
+    half = shape.memory // 2
+    said: list[str] = []
+    for node in (0, 1):
+        said += ["-object", f"memory-backend-ram,id=node{node},size={half}M"]
+        said += ["-numa", f"node,nodeid={node},memdev=node{node},cpus={node}"]
+    return [*said, "-numa", "dist,src=0,dst=1,val=20"]
