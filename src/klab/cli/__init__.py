@@ -22,6 +22,11 @@ COMMANDS = {
     "archive": "archive",
     "cache": "cache",
     "report": "report",
+    "list": "catalogue",
+    "show": "catalogue",
+    "path": "catalogue",
+    "new": "catalogue",
+    "catalogue": "catalogue",
     "contract": "contract",
     "matrix": "contract",
 }
