@@ -93,6 +93,17 @@ def test_one_failure_decides_and_all_is_shown(tmp_path: Path, monkeypatch: pytes
     assert said.observations[2].observed == "5"
 
 
+def test_a_fixture_that_cannot_tell_fails_no_later_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixture = "@pytest.fixture(scope='session')\ndef base():\n    expect.cannot_tell('it is dark')\n"
+    two = "def test_a(lab, base): ...\ndef test_b(lab, base): ...\n"
+    tinylabs.lay_out(tmp_path, monkeypatch, f"{HEAD}\n{fixture}\n{two}")
+    said = verdict(tmp_path / "work")
+    assert [seen.word for seen in said.observations] == ["cannot tell"] * 2
+    assert said.reason == "it is dark"
+
+
 def test_a_check_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     said = graded(tmp_path, monkeypatch, f"{SEEN}\ntime.sleep(600)", limit_s=3)

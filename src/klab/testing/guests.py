@@ -20,8 +20,10 @@ from klab.testing import expect
 MEMORY = 512  # MiB, unless the lab needs more
 DEADLINE_S = 120.0
 LOST = -1  # status of a guest that was lost where that was allowed
+# Without this line on the console the guest was lost before the student's work began.
+BEGUN = "klab: begins"
 # All that the kernel says from here on goes to the console, and through the gate.
-LOUD = "dmesg -n 8 2>/dev/null; "
+LOUD = f"dmesg -n 8 2>/dev/null; echo '{BEGUN}' >/dev/console; "
 
 Content = bytes | str | Path
 
@@ -127,9 +129,9 @@ class Guests:
                     devices=tuple(self.spec.needs.devices if devices is None else devices),
                 )
             except KlabError as error:
-                if not keep.exists():
-                    raise  # it never ran: nothing is known of the student's work
                 lines = console.lines(keep)
+                if BEGUN not in lines and not isinstance(kernel, Path):
+                    raise  # nothing is known of the student's work
                 if not may_die:
                     self._lost(error, lines, b"".join(output))
                 ran = runner.Ran(LOST, b"".join(output), deadline_s, tuple(lines))

@@ -82,6 +82,9 @@ class _Grading:
             return
         if isinstance(error, KlabError):
             RECORDER.note(CANNOT_TELL, str(error))
+        elif isinstance(error, pytest.fail.Exception) and call.when == "setup":
+            # A fixture of several tests failed for the first of them, and was told there.
+            RECORDER.note(CANNOT_TELL, f"{RECORDER.test}: what it stands on was not there, see above")
         elif isinstance(error, AssertionError | pytest.fail.Exception):
             RECORDER.note(FAIL, f"{RECORDER.test}: {error}")
         elif call.excinfo:
@@ -125,7 +128,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Workbench]:
         yield Workbench(spec, seed, random.Random(seed), folder, Path(builds))  # noqa: S311 - nothing secret
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def guest(lab: Workbench) -> Guests:
     """Runs a script on a kernel in a throw-away guest; its console goes through the splat gate."""
     from klab.testing.guests import Guests
