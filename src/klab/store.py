@@ -115,15 +115,16 @@ class Draft:
 
 
 @contextmanager
-def drafting(kind: str, digest: str, *, keep: bool = False) -> Iterator[Draft]:
+def drafting(kind: str, digest: str, *, keep: bool = False, wait: bool = False) -> Iterator[Draft]:
     """Lock the digest and yield a draft folder for it.
 
     keep: leave the folder when the block fails, so that the next run goes on
     where this one stood (a kernel build); otherwise it starts empty each time.
-    Raises KlabError when another run builds the same entry.
+    wait: for entries that take seconds: wait for a run that builds the same one, and look
+    again. Raises KlabError when another run builds the same entry and there is no waiting.
     """
     work = cache_dir() / "work" / f"{kind}-{digest}"
-    with lock.held(cache_dir() / "locks" / f"{kind}-{digest}", f"{kind} {digests.short(digest)}"):
+    with lock.held(cache_dir() / "locks" / f"{kind}-{digest}", f"{kind} {digests.short(digest)}", wait=wait):
         if not keep and work.exists():
             namespace.remove(work)
         work.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,12 @@ def ensure(shape: qemu.Shape, kernel: str) -> Path:
     if entry := store.find(KIND, name):
         return entry.file(NAME)
     began = time.monotonic()
-    with store.drafting(KIND, name) as draft, tempfile.TemporaryDirectory(prefix="klab-guest-") as place:
+    with (
+        store.drafting(KIND, name, wait=True) as draft,
+        tempfile.TemporaryDirectory(prefix="klab-guest-") as place,
+    ):
+        if entry := store.find(KIND, name):  # made while we waited
+            return entry.file(NAME)
         folder = Path(place)
         with process.guest(qemu.words(shape, folder), folder) as running:
             _await(running, folder)

@@ -41,7 +41,9 @@ def ensure(kernel: store.Entry) -> Path:
         return entry.path / "tree"
     release = kernel.manifest["release"]
     log = log_dir() / f"guest-modules-{digests.short(kernel.digest)}.log"
-    with store.drafting(KIND, digest) as draft:
+    with store.drafting(KIND, digest, wait=True) as draft:
+        if entry := store.find(KIND, digest):  # made while we waited
+            return entry.path / "tree"
         tree = draft.path / "tree"
         (tree / "usr/lib").mkdir(parents=True)
         # Packages name either place; in Debian they are one.
