@@ -2,7 +2,7 @@
 """The reference pages, generated from what they describe: `python -m klab.docs --write`.
 
 Roles come from their argument specs and meta, commands from click, kernels from
-labs/_kernels. Nothing here is written by hand, and a test compares.
+labs/_kernels, labs from the catalogue. Nothing here is written by hand, and a test compares.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import click
 import jinja2
 import yaml
 
+from klab import catalogue
+from klab.catalogue import pages as catalogue_pages
 from klab.cli import main as klab
 from klab.kernel import page
 from klab.paths import data_file, repo_dir
@@ -141,6 +143,10 @@ def pages(repo: Path) -> dict[Path, str]:
     made[repo / "docs" / "reference" / "cli.md"] = cli_page()
     if (repo / "labs/_kernels/flavours.yml").exists():
         made[repo / "docs" / "reference" / "flavours.md"] = flavours_page(repo)
+    if (repo / "labs/course.yml").exists():
+        course = catalogue.load(repo / "labs")
+        for name, text in catalogue_pages.pages(course, repo).items():
+            made[repo / "docs" / "reference" / name] = MARK + _tidy(text)
     return made
 
 

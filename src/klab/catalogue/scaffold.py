@@ -6,6 +6,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import yaml
@@ -101,17 +102,14 @@ def _name(path: Path, name: str) -> None:
         if module not in [key.value for key, _ in modules.value]:
             continue
         labs = _child(modules, module)
-        if isinstance(labs, yaml.SequenceNode) and labs.flow_style:
+        if labs.flow_style:
             end = labs.end_mark.index - 1
             path.write_text(f"{text[:end].rstrip()}{', ' if labs.value else ''}{lab}{text[end:]}")
-        elif labs.value:
-            last = labs.value[-1]
-            end, indent = last.end_mark.index, " " * (labs.start_mark.column)
-            path.write_text(f"{text[:end]}\n{indent}- {lab}{text[end:]}")
         else:
-            end = labs.start_mark.index
-            path.write_text(f"{text[:end]} [{lab}]{text[end:]}")
+            end = labs.value[-1].end_mark.index
+            indent = " " * labs.start_mark.column
+            path.write_text(f"{text[:end]}\n{indent}- {lab}{text[end:]}")
 
 
-def _child(node: yaml.Node, key: str) -> yaml.Node:
+def _child(node: Any, key: str) -> Any:
     return next(value for name, value in node.value if name.value == key)
