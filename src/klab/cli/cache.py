@@ -18,10 +18,11 @@ from klab.kernel import outtree
 from klab.machine import model
 from klab.paths import cache_dir
 
-KINDS = ("roots", "sources", "kernels", "modules", "probes", "rootfs", "images")
+KINDS = ("roots", "sources", "kernels", "modules", "probes", "guests", "rootfs", "images")
 # Of what sort an entry is, as its manifest tells: a new kernel of one flavour supersedes
 # none of another.
-SORT = {"roots": "toolchain", **dict.fromkeys(("kernels", "modules", "probes", "images"), "flavour")}
+SORT = {"roots": "toolchain", "guests": "guest"}
+SORT |= dict.fromkeys(("kernels", "modules", "probes", "images"), "flavour")
 
 
 @click.group()
@@ -109,7 +110,8 @@ def prune(keep: int, older_than: float, check: bool) -> Outcome:
     """Remove old entries and half-done images, and say which; what a machine is made of stays.
 
     Of a sort are the kernels, images and output trees of a flavour, the versions of a source, the
-    roots of a toolchain. What is published for other machines lies in the archive: klab archive prune.
+    roots of a toolchain, the guests of a flavour that are alike. What is published for other machines
+    lies in the archive: klab archive prune.
     Example: klab cache prune --keep 2 --older-than 7 --check
     """
     used = model.made_of()

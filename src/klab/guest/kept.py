@@ -22,6 +22,7 @@ from klab import digest as digests
 from klab.errors import KlabError
 from klab.guest import process, qemu
 from klab.machine import console
+from klab.run import tail
 
 KIND = "guests"
 NAME = "state"
@@ -49,12 +50,18 @@ def digest(shape: qemu.Shape, kernel: str) -> str:
     return digests.of_data([facts, words])
 
 
-def ensure(shape: qemu.Shape, kernel: str) -> Path:
+def _sort(shape: qemu.Shape, kernel: store.Entry) -> str:
+    """What a newer state supersedes: the same guest on an older kernel of the flavour."""
+    size = f"{shape.base} {shape.memory} MiB {shape.cpus} CPU {shape.which}"
+    return " ".join([str(kernel.manifest["flavour"]), size, *shape.devices, shape.cmdline]).strip()
+
+
+def ensure(shape: qemu.Shape, kernel: store.Entry) -> Path:
     """The state of a guest of that shape that waits, made now unless it is in the cache.
 
     Raises KlabError when the guest does not come so far.
     """
-    name = digest(shape, kernel)
+    name = digest(shape, kernel.digest)
     if entry := store.find(KIND, name):
         return entry.file(NAME)
     began = time.monotonic()
@@ -69,7 +76,7 @@ def ensure(shape: qemu.Shape, kernel: str) -> Path:
             _await(running, folder)
             asyncio.run(_save(folder, draft.path / NAME))
         took = round(time.monotonic() - began, 2)
-        facts = {"flavour": kernel[:12], "base": shape.base, "memory": shape.memory, "wall_s": took}
+        facts = {"kernel": kernel.digest, "guest": _sort(shape, kernel), "wall_s": took}
         entry = draft.publish({**facts, "rebuild": "klab guest run --kernel … -- true"}, [NAME])
     return entry.file(NAME)
 
@@ -84,7 +91,7 @@ def _await(running: subprocess.Popen[bytes], folder: Path) -> None:
             raise KlabError(
                 "the guest did not come up: "
                 f"{f'{sign.name}: {sign.line}' if sign else 'no word from its init'}\n"
-                f"last on its console:\n{console.tail(folder / 'console.log')}",
+                f"last on its console:\n{console.tail(folder / 'console.log') or tail(folder / 'qemu.log')}",
                 step=STEP,
                 mend=sign.mend if sign else "klab guest run --fresh shows its whole console",
             )

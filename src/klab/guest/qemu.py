@@ -87,9 +87,11 @@ def words(shape: Shape, folder: Path, *, serial: bool = False, incoming: Path | 
 
 
 def _numa(shape: Shape) -> Sequence[str]:
+    """Two nodes with half of the memory each, and the processors by turns."""
     half = shape.memory // 2
     said: list[str] = []
     for node in (0, 1):
         said += ["-object", f"memory-backend-ram,id=node{node},size={half}M"]
-        said += ["-numa", f"node,nodeid={node},memdev=node{node},cpus={node}"]
+        cpus = "".join(f",cpus={cpu}" for cpu in range(node, shape.cpus, 2))
+        said += ["-numa", f"node,nodeid={node},memdev=node{node}{cpus}"]
     return [*said, "-numa", "dist,src=0,dst=1,val=20"]

@@ -27,6 +27,10 @@ POLL_S = 0.01
 STEP = "guest: run"
 # What a guest may write: a module that floods the log must not fill the host's disk.
 CONSOLE, OUTPUT, RESULTS = 8 << 20, 16 << 20, 8 << 20
+MENDS = {
+    True: "give it more time (--timeout), or look for a loop or a lock that never ends",
+    False: "read the console; look for what writes without end, or restarts the guest",
+}
 # Debian's kernels have these as modules; base debian has a disk.
 DRIVERS = ("virtio_blk", "ext4", "overlay")
 
@@ -158,7 +162,7 @@ def run(
             folder=folder,
         )  # fmt: skip
         entry = _entry(kernel)
-        kept_state = None if fresh or on_serial or not entry else kept.ensure(asked, entry.digest)
+        kept_state = None if fresh or on_serial or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time
         words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
         threads = [Thread(target=_hand_over, args=(folder, laid), daemon=True)]
@@ -230,5 +234,5 @@ def _lost(folder: Path, keep: Path | None, how: str) -> KlabError:
         f"the guest was lost: {f'{sign.name}: {sign.line}' if sign else how}\nlast on its console:\n{last}",
         step=STEP,
         log=keep,
-        mend=sign.mend if sign else "give it more time (--timeout), or read the console",
+        mend=sign.mend if sign else MENDS[how.endswith(" s passed")],
     )
