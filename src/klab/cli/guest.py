@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from klab import accel, store
 from klab.errors import KlabError
 from klab.guest import initramfs, modules, qemu, runner
+from klab.guest import share as sharing
 from klab.kernel import artefact
 from klab.machine import parts
 from klab.paths import log_dir, tilde
@@ -55,6 +57,11 @@ def command() -> None:
     "--device", "devices", multiple=True, type=click.Choice(["edu2", "numa2"]), help="May be repeated."
 )
 @click.option("--fresh", is_flag=True, help="Boot, even where a guest was kept at that point.")
+@click.option(
+    "--share",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The command runs in a copy of this folder; files that it changed come back.",
+)
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(
     *,
@@ -69,6 +76,7 @@ def run(
     base: str,
     devices: tuple[str, ...],
     fresh: bool,
+    share: Path | None,
     words: tuple[str, ...],
 ) -> None:
     """Run WORDS on a kernel; ends with their exit status, 125 when the guest was lost.
@@ -86,6 +94,10 @@ def run(
         files = {f"klab/{path.name}": (initramfs.PROGRAM, path.read_bytes()) for path in extra}
         if entry := store.find(artefact.KIND, chosen.digest):
             files |= modules.files(entry, names)
+        if share:
+            files |= sharing.files(share)
+            line = shlex.join(words) if len(words) > 1 else words[0]
+            words = (sharing.script(line),)
         ran = runner.run(
             chosen.path,
             words,
@@ -101,6 +113,8 @@ def run(
             devices=devices,
             fresh=fresh,
         )
+        if share:
+            sharing.write(share, ran.results)
     except KlabError as error:
         print(f"klab: {error}\n  console: {tilde(keep)}", file=sys.stderr)
         sys.exit(LOST)
