@@ -77,6 +77,13 @@ PROGRAMS = {
 }
 
 
+# Mistakes that no outcome shows: only the silent run under `san` can.
+QUIET = {
+    "leak": ("kmalloc(100, GFP_KERNEL);", "kmemleak"),
+    "overrun": ("char *p = kmalloc(16, GFP_KERNEL); *(volatile char *)(p + 16) = 1; kfree(p);", "kasan"),
+}
+
+
 def left(mark: str) -> list[str]:
     """Processes that have this mark in their environment, by their names."""
     found = []
@@ -89,17 +96,20 @@ def left(mark: str) -> list[str]:
     return found
 
 
-def check(name: str, file: str, text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> grade.Verdict:
-    monkeypatch.setenv("KLAB_LABS", str(LABS))
-    lab = catalogue.load().labs[f"samples/{name}"]
+def check(
+    lab_name: str, source: tuple[str, str], folder: Path, mp: pytest.MonkeyPatch, longest_s: float = LONGEST_S
+) -> grade.Verdict:
+    """Grade the lab's starter with source (name, text) as one of its files."""
+    mp.setenv("KLAB_LABS", str(LABS))
+    lab = catalogue.load().labs[f"samples/{lab_name}"]
     workspace.stage(lab, folder)
-    (folder / file).write_text(text)
+    (folder / source[0]).write_text(source[1])
     # All that the check starts inherits it.
     mark = f"klab-test-{time.monotonic_ns()}"
-    monkeypatch.setenv("KLAB_TEST_MARK", mark)
+    mp.setenv("KLAB_TEST_MARK", mark)
     began = time.monotonic()
     verdict = grade.run(lab, folder, seed=int.from_bytes(os.urandom(3)), tell=print)
-    assert time.monotonic() - began < LONGEST_S
+    assert time.monotonic() - began < longest_s
     assert left(mark) == []
     return verdict
 
@@ -107,7 +117,7 @@ def check(name: str, file: str, text: str, folder: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("what", MODULES)
 def test_module_that_does_harm(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, expected = MODULES[what]
-    verdict = check("counter", "counter.c", MODULE % code, tmp_path, monkeypatch)
+    verdict = check("counter", ("counter.c", MODULE % code), tmp_path, monkeypatch)
     assert verdict.word == "fail"
     text = "\n".join(f"{seen.what} {seen.observed}" for seen in verdict.observations if seen.word == "fail")
     assert expected in text
@@ -116,6 +126,22 @@ def test_module_that_does_harm(what: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("what", PROGRAMS)
 def test_program_that_does_harm(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    verdict = check("sums", "sums.c", PROGRAM % PROGRAMS[what], tmp_path, monkeypatch)
+    verdict = check("sums", ("sums.c", PROGRAM % PROGRAMS[what]), tmp_path, monkeypatch)
     assert verdict.word == "fail"
     assert verdict.reason
+
+
+@pytest.mark.parametrize("what", QUIET)
+def test_mistake_that_only_sanitizers_see(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, expected = QUIET[what]
+    monkeypatch.setenv("KLAB_LABS", str(LABS))
+    lab = catalogue.load().labs["samples/counter"]
+    (tmp_path / "solved").mkdir()
+    workspace.stage(lab, tmp_path / "solved", lab.solution)
+    solution = (tmp_path / "solved/counter.c").read_text()
+    text = solution.replace("\tatomic_set", f"\t{{ {code} }}\n\tatomic_set", 1)
+    text = text.replace("#include <linux/seq_file.h>", "#include <linux/seq_file.h>\n#include <linux/slab.h>")
+    (tmp_path / "work").mkdir()
+    verdict = check("counter", ("counter.c", text), tmp_path / "work", monkeypatch, 600)
+    assert verdict.word == "fail"
+    assert expected in verdict.reason

@@ -29,7 +29,7 @@ from klab.testing.observe import CANNOT_TELL, END, FAIL, PASS, Observation, show
 if TYPE_CHECKING:
     from klab.catalogue import Lab
 
-OUTCOME, ENVIRONMENT = "outcome", "environment"
+OUTCOME, REPEAT, ENVIRONMENT = "outcome", "repeat", "environment"
 CODES = {PASS: 0, FAIL: 1, CANNOT_TELL: 2}
 LIMIT_S = 900.0  # of a whole run; each guest and build in it has a shorter deadline of its own
 PATIENCE_S = 10.0  # for a grader that is told to stop to end its guests
@@ -96,8 +96,9 @@ def run(
 ) -> Verdict:
     """Grade the files in `workspace`; `tell` hears the text form as it comes.
 
-    part: outcome, the grader and the silent run under `sanitize`; or environment, what
-    lab.yml claims. limit_s: seconds until the run is ended. stop: ends it when it is set.
+    part: outcome, the grader and the silent run under `sanitize`; repeat, the grader alone,
+    for other seeds, which that run does not know; environment, what lab.yml claims.
+    limit_s: seconds until the run is ended. stop: ends it when it is set.
     Raises KlabError only when the grader cannot be started.
     """
     began = time.monotonic()
@@ -132,7 +133,8 @@ def tests(lab: Lab, part: str) -> list[Path]:
     if part == ENVIRONMENT:
         own = lab.folder / "test_environment.py"
         return [GENERIC / "test_environment.py", *([own] if own.is_file() else [])]
-    return [lab.grader, *([GENERIC / "test_sanitize.py"] if lab.sanitize else [])]
+    silent = part == OUTCOME and lab.sanitize
+    return [lab.grader, *([GENERIC / "test_sanitize.py"] if silent else [])]
 
 
 @dataclass(frozen=True)
