@@ -116,16 +116,17 @@ def _words(tools: Path, folder: Path, kernel: store.Entry | None, command: Seque
     }
     if kernel:
         release = kernel.manifest["release"]
-        given |= {"KDIR": f"/usr/src/linux-headers-{release}", "KERNEL_RELEASE": release}
+        given |= {"KDIR": f"/lib/modules/{release}/build", "KERNEL_RELEASE": release}
     for name, value in given.items():
         words += ["--setenv", name, value]
-    return [*words, "--", *command]
+    # Counted per user namespace only from within: outside, a desktop's own threads count too.
+    return [*words, "--", "prlimit", f"--nproc={PROCESSES}", "--", *command]
 
 
 def _limits(memory_mib: int, deadline_s: float) -> list[str]:
     seconds = int(deadline_s) * 2 + 1  # of processor time, for each process
     limits = ["prlimit", f"--as={memory_mib << 20}", f"--cpu={seconds}", f"--fsize={FILE}", "--core=0"]
-    return [*limits, f"--nproc={PROCESSES}", "--nofile=1024"]
+    return [*limits, "--nofile=1024"]
 
 
 def _as_nobody(

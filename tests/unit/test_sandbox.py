@@ -97,3 +97,10 @@ def test_memory_is_limited(tmp_path: Path) -> None:
 def test_nothing_comes_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "token")
     assert "token" not in say("env", tmp_path).out
+
+
+def test_files_of_the_host_are_not_there(tmp_path: Path) -> None:
+    said = say("cat /root/.bashrc; ls /home /work/../root; cat /etc/shadow; mount -t tmpfs x /mnt", tmp_path)
+    assert said.code != 0
+    assert not said.out
+    assert said.err.count("No such file or directory") == 3
