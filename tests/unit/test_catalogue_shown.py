@@ -36,8 +36,6 @@ def test_list_for_programs():
     found = json.loads(klab("list", "samples/sums", "--json"))
     (lab,) = found["labs"]
     assert (lab["id"], lab["kernel"], lab["covers"]) == ("samples/sums", "lab", ["B2"])
-        ("samples/sums", "lab", ["B2"])
-    ]
 
 
 def test_show_a_lab_and_a_module():
