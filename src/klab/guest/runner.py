@@ -26,7 +26,7 @@ from klab.run import tail
 POLL_S = 0.01
 STEP = "guest: run"
 # What a guest may write: a module that floods the log must not fill the host's disk.
-CONSOLE, OUTPUT, RESULTS = 8 << 20, 16 << 20, 8 << 20
+CONSOLE, OUTPUT, RESULTS = 2 << 20, 16 << 20, 8 << 20
 MENDS = {
     True: "give it more time (--timeout), or look for a loop or a lock that never ends",
     False: "read the console; look for what writes without end, or restarts the guest",
