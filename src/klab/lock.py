@@ -36,4 +36,9 @@ def held(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
         stream.truncate(0)
         stream.write(f"{os.getpid()}\n")
         stream.flush()
-        yield
+        try:
+            yield
+        finally:
+            # Closing is not enough: a process that another thread is just starting has the
+            # file open too, until it runs its program, and would keep the lock that long.
+            fcntl.flock(stream, fcntl.LOCK_UN)
