@@ -11,7 +11,7 @@ from klab.testing import expect
 NO_SPACE, BUSY, INVALID, NO_MEMORY = (
     "No space left on device",
     "Resource temporarily unavailable",
-    "invalid",
+    "Invalid argument",
     "Cannot allocate memory",
 )
 LEFT = "ls -d /dev/lifecore /proc/lifecore /sys/module/lifecore /sys/module/lifeuser 2>/dev/null"

@@ -25,10 +25,16 @@ COMMANDS = {
     "list": "catalogue",
     "show": "catalogue",
     "path": "catalogue",
+    "start": "lab",
+    "check": "lab",
+    "reset": "lab",
+    "solve": "lab",
+    "collect": "lab",
     "new": "catalogue",
     "catalogue": "catalogue",
     "contract": "contract",
     "matrix": "contract",
+    "desk": "desk",
 }
 
 

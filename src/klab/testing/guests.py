@@ -110,6 +110,7 @@ class Guests:
             image = entry.file("bzImage")
             laid = {**(modules.files(entry, needs) if needs else {}), **laid}
             words = [*flavour.cmdline, *words]
+        words.append("oops=panic")  # what oopsed is lost: say so at once, not at the deadline
         output: list[bytes] = []
         with tempfile.TemporaryDirectory(prefix="klab-console-") as folder:
             keep = Path(folder, "console")

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab's folder on a machine: put there, put back, and fetched, in one round trip each."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path, PurePosixPath
+
+from klab.errors import KlabError
+from klab.machine import ssh
+from klab.machine.model import Machine
+
+DEADLINE_S = 60.0
+LIMIT = 64 << 20  # bytes of a folder that is fetched
+MISSING = 44  # exit status of our scripts when the folder is not there
+
+# $1: the lab's id. All of it appears at once or not at all.
+PUT = """set -e; d=$HOME/labs/$1; [ ! -e "$d" ] || { cat >/dev/null; echo there; exit 0; }
+mkdir -p "${d%/*}"; t=$(mktemp -d "$HOME/labs/.klab-XXXXXX"); tar -xf - -C "$t"; chmod 755 "$t"
+mv -T "$t" "$d"; echo made"""
+# $2: where the old folder goes: nothing that a student wrote is lost.
+ASIDE = """set -e; d=$HOME/labs/$1; o=$HOME/labs/.before-reset/$2; [ ! -e "$d" ] || {
+mkdir -p "${o%/*}"; mv -T "$d" "$o"; }"""
+GET = f"""d=$HOME/labs/$1; [ -d "$d" ] || exit {MISSING}; tar -C "$d" -cf - . | head -c {LIMIT + 1}"""
+
+
+def _run(machine: Machine, script: str, *words: str, send: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a shell script there over the machine's shared connection; its $1… are `words`."""
+    quoted = " ".join(_quote(word) for word in words)
+    remote = f"sh -c {_quote(script)} klab {quoted}"
+    argv = ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes", machine.name, remote]
+    try:
+        done = subprocess.run(argv, input=send, capture_output=True, check=False, timeout=DEADLINE_S)
+    except subprocess.TimeoutExpired:
+        raise _error(machine, f"it did not answer within {DEADLINE_S:g} s") from None
+    if done.returncode not in (0, MISSING):
+        raise _error(machine, done.stderr.decode(errors="replace").strip() or "no reason given")
+    return done
+
+
+def _quote(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def _error(machine: Machine, why: str) -> KlabError:
+    return KlabError(
+        f"the labs on {machine.name} cannot be reached: {why}",
+        step="lab: reach the machine",
+        machine=machine.name,
+        log=machine.console,
+        mend=f"{ssh.line(machine)}; klab vm start --name {machine.name}",
+    )
+
+
+def put(machine: Machine, lab: str, folder: Path) -> bool:
+    """Lay a copy of `folder` in ~/labs/<lab> unless something is there; whether it did."""
+    return _run(machine, PUT, lab, send=pack(folder)).stdout.strip() == b"made"
+
+
+def put_back(machine: Machine, lab: str, folder: Path, aside: str) -> None:
+    """Move what is there to ~/labs/.before-reset/<aside> and lay a copy of `folder`."""
+    _run(machine, ASIDE, lab, aside)
+    put(machine, lab, folder)
+
+
+def get(machine: Machine, lab: str, folder: Path) -> bool:
+    """Copy ~/labs/<lab> into the empty `folder`; False when it is not on the machine.
+
+    Raises KlabError when it is too big or holds what cannot be copied safely.
+    """
+    done = _run(machine, GET, lab)
+    if done.returncode == MISSING:
+        return False
+    if len(done.stdout) > LIMIT:
+        raise KlabError(
+            f"~/labs/{lab} holds more than {LIMIT >> 20} MiB",
+            step="lab: fetch the folder",
+            machine=machine.name,
+            mend="make clean, and move what does not belong there out of it",
+        )
+    unpack(done.stdout, folder, f"~/labs/{lab}")
+    return True
+
+
+def pack(folder: Path) -> bytes:
+    """A tar archive of a folder's content, without owners and times."""
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+        member.uid = member.gid = 0
+        member.uname = member.gname = ""
+        return member
+
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(folder, arcname=".", filter=plain)
+    return packed.getvalue()
+
+
+def unpack(packed: bytes, folder: Path, what: str) -> None:
+    """Unpack what came from a machine: plain files and folders below `folder`, nothing else.
+
+    Links, sockets and devices are left out.
+    Raises KlabError for names that lead out of it.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if path.is_absolute() or ".." in path.parts:
+                    raise tarfile.TarError(f"the name {member.name!r} leads out of it")
+                place = folder / path
+                if member.issparse() or member.size > LIMIT:  # a few bytes that unpack to many
+                    raise tarfile.TarError(f"{member.name!r} is too big")
+                if member.isdir():
+                    place.mkdir(exist_ok=True, parents=True)
+                elif member.isfile():
+                    place.parent.mkdir(exist_ok=True, parents=True)
+                    place.write_bytes((tar.extractfile(member) or io.BytesIO()).read())
+                    place.chmod(0o755 if member.mode & 0o100 else 0o644)
+    except (tarfile.TarError, OSError) as error:
+        raise KlabError(
+            f"{what} cannot be copied: {error}",
+            step="lab: fetch the folder",
+            mend="a lab's folder holds plain files: move anything else out of it",
+        ) from None

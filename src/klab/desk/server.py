@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answer one call of a student's `klab`: a line of words in, text and an exit status out.
+
+QEMU starts one process for each call (machine/argv.py). What comes in was written by
+someone who may be anyone with root on the machine: only the verbs below, only on that
+machine, and one check at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+
+from klab import catalogue, lock
+from klab.desk import record, verbs
+from klab.errors import KlabError
+from klab.machine import model
+
+LINE = 4096  # bytes of a call
+WIDTH = 96  # columns
+END = "\x1e"  # ASCII "record separator": the line after it is the exit status
+# Whatever a student's program printed, it is text for a terminal, not orders to it.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
+
+
+def say(text: str) -> None:
+    """Send lines to the student."""
+    sys.stdout.write(CONTROL.sub("?", text) + "\n")
+    sys.stdout.flush()
+
+
+def _hang_up(code: int) -> NoReturn:
+    sys.stdout.write(f"{END}{code}\n")
+    sys.stdout.flush()
+    sys.exit(0)
+
+
+def _lab(name: str) -> catalogue.Lab:
+    """The lab that is meant: its id or its bare name."""
+    found = catalogue.select(catalogue.load(), [name])
+    if len(found) == 1:
+        return found[0]
+    raise KlabError(f"{name} is not one lab", step="desk", mend="klab list shows the labs")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "terminal_width": WIDTH})
+def calls() -> None:
+    """The labs of this machine."""
+
+
+@calls.command("list")
+@click.argument("words", nargs=-1)
+@click.pass_obj
+def list_(machine: model.Machine, words: tuple[str, ...]) -> int:
+    """The labs, and how far you are. WORDS choose: a lab, a module, path:ID.
+
+    Example: klab list kernel-architecture
+    """
+    known = record.load(machine)
+    module = ""
+    for lab in catalogue.select(catalogue.load(), words or ["all"]):
+        if lab.module != module:
+            module = lab.module
+            say(f"{module}")
+        progress = known.get(lab.id, record.Progress())
+        say(f"  {lab.name:<22} {progress.word:<8} {lab.minutes:>4} min  {lab.title}")
+    return 0
+
+
+@calls.command()
+@click.argument("lab")
+@click.pass_obj
+def start(machine: model.Machine, lab: str) -> int:
+    """Put a lab's files into ~/labs; what is there already stays.
+
+    Example: klab start lkm-lifecycle
+    """
+    spec = _lab(lab)
+    made = verbs.start(machine, spec)
+    say(f"{spec.title}\n\n{textwrap.fill(spec.goal, WIDTH)}\n")
+    say(f"{'Made' if made else 'There already'}: ~/labs/{spec.id}    Read README.md there.")
+    say(f"Then: klab check {spec.name}")
+    return 0
+
+
+@calls.command()
+@click.argument("lab")
+@click.option("--seed", type=click.IntRange(0, verbs.SEEDS), help="Repeat a check exactly.")
+@click.pass_obj
+def check(machine: model.Machine, lab: str, seed: int | None) -> int:
+    """Look at what you have done. Ends with 0 when it passes, 1 when not, 2 when it cannot tell.
+
+    Example: klab check lkm-lifecycle
+    """
+    with lock.held(machine.file("check.lock"), f"a check on {machine.name}"):
+        return verbs.check(machine, _lab(lab), seed=seed, tell=say).code
+
+
+@calls.command()
+@click.argument("lab")
+@click.pass_obj
+def hint(machine: model.Machine, lab: str) -> int:
+    """Show the next hint of a lab.
+
+    Example: klab hint lkm-lifecycle
+    """
+    spec = _lab(lab)
+    number, text = verbs.hint(machine, spec)
+    say(textwrap.fill(f"Hint {number} of {len(spec.hints)}: {text}", WIDTH))
+    return 0
+
+
+@calls.command()
+@click.argument("lab")
+@click.pass_obj
+def reset(machine: model.Machine, lab: str) -> int:
+    """Begin a lab anew. Your files are moved to ~/labs/.before-reset.
+
+    Example: klab reset lkm-lifecycle
+    """
+    spec = _lab(lab)
+    verbs.reset(machine, spec)
+    say(f"~/labs/{spec.id} is as at the start; what was there lies in ~/labs/.before-reset")
+    return 0
+
+
+@calls.command()
+@click.pass_obj
+def status(machine: model.Machine) -> int:
+    """Your labs, hints and verdicts.
+
+    Example: klab status
+    """
+    known = record.load(machine)
+    if not known:
+        say("no lab was started here; klab list shows them")
+    for lab, progress in sorted(known.items()):
+        last = progress.checks[-1] if progress.checks else None
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.at)) if last else "-"
+        said = f"last check {when}: {last.word} (seed {last.seed})" if last else "not checked"
+        say(f"{lab:<42} {progress.word:<8} {progress.hints} hints, {len(progress.checks)} checks, {said}")
+    return 0
+
+
+def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:
+    """Read one call for the machine `name` from standard input and answer it."""
+    line = (read or (lambda: sys.stdin.readline(LINE)))()
+    code = 1
+    try:
+        words = shlex.split(line)
+        code = calls.main(words or ["--help"], prog_name="klab", standalone_mode=False, obj=model.get(name))
+    except KlabError as error:
+        say(f"klab: {error}")
+    except (click.ClickException, ValueError) as error:
+        say(f"klab: {error.format_message() if isinstance(error, click.ClickException) else error}")
+        code = 2
+    except BrokenPipeError:
+        sys.exit(1)  # the student went away
+    _hang_up(code if isinstance(code, int) else 0)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be done with a lab on a machine. Each tells whether it changed anything.
+
+    start   its files lie in ~/labs/<lab>
+    check   fetched, graded here, noted
+    hint    the next one
+    reset   its files as they were at the start; what was there is kept aside
+    solve   the reference solution lies there: for teachers and proofs
+    collect a copy of the student's files lies on this computer
+
+A lab may add tasks of its own (tasks/start.yml…); those are Ansible's, run by role lab.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from klab import catalogue
+from klab.desk import place, record
+from klab.errors import KlabError
+from klab.lab import grade, workspace
+from klab.machine.model import Machine
+from klab.paths import state_dir
+
+SEEDS = 1 << 31
+
+
+def start(machine: Machine, lab: catalogue.Lab) -> bool:
+    """Lay the lab's starter on the machine, unless the lab is there."""
+    with tempfile.TemporaryDirectory(prefix="klab-lab-") as folder:
+        workspace.stage(lab, Path(folder))
+        changed = place.put(machine, lab.id, Path(folder))
+    with record.changing(machine, lab.id) as progress:
+        progress.started = progress.started or int(time.time())
+    return changed
+
+
+def reset(machine: Machine, lab: catalogue.Lab) -> bool:
+    """The starter again, and the count of hints at none. Always changes something."""
+    _lay(machine, lab, None)
+    with record.changing(machine, lab.id) as progress:
+        progress.started, progress.hints = int(time.time()), 0
+    return True
+
+
+def solve(machine: Machine, lab: catalogue.Lab) -> bool:
+    """The reference solution in the place of the student's files, which are kept aside."""
+    _lay(machine, lab, lab.solution)
+    return True
+
+
+def _lay(machine: Machine, lab: catalogue.Lab, patch: Path | None) -> None:
+    aside = f"{lab.id}-{time.strftime('%Y%m%d-%H%M%S')}"
+    with tempfile.TemporaryDirectory(prefix="klab-lab-") as folder:
+        workspace.stage(lab, Path(folder), patch)
+        place.put_back(machine, lab.id, Path(folder), aside)
+
+
+def check(
+    machine: Machine, lab: catalogue.Lab, *, seed: int | None, tell: Callable[[str], None]
+) -> grade.Verdict:
+    """Grade what lies on the machine, and note the verdict. `tell` hears the text as it comes."""
+    with tempfile.TemporaryDirectory(prefix="klab-check-") as name:
+        folder = Path(name)
+        if not place.get(machine, lab.id, folder):
+            raise _not_started(machine, lab)
+        chosen = random.randrange(SEEDS) if seed is None else seed  # noqa: S311 - nothing secret
+        verdict = grade.run(lab, folder, seed=chosen, machine=machine.name, tell=tell)
+    record.checked(machine, lab.id, verdict.word, verdict.seed)
+    return verdict
+
+
+def hint(machine: Machine, lab: catalogue.Lab) -> tuple[int, str]:
+    """The next hint, counted from 1; the last one again when there is no more."""
+    with record.changing(machine, lab.id) as progress:
+        progress.hints = min(progress.hints + 1, len(lab.hints))
+        return progress.hints, lab.hints[progress.hints - 1]
+
+
+def collect(machine: Machine, lab: catalogue.Lab, to: Path | None = None) -> Path | None:
+    """Copy the student's files to this computer; where, or None when the lab is not started."""
+    folder = (to or state_dir() / "collected") / machine.name / lab.id
+    draft = folder.with_name(f".{folder.name}.new")
+    draft.mkdir(parents=True, exist_ok=True)
+    if not place.get(machine, lab.id, draft):
+        draft.rmdir()
+        return None
+    if folder.exists():
+        folder.rename(folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
+    return draft.rename(folder)
+
+
+def _not_started(machine: Machine, lab: catalogue.Lab) -> KlabError:
+    return KlabError(
+        f"the lab {lab.id} is not on {machine.name}",
+        step="lab: check",
+        machine=machine.name,
+        mend=f"klab start {lab.name}",
+    )

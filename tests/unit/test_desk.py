@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The desk: what a machine may ask of this computer, and what it gets. No machine, no ssh."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from klab.desk import place, record
+from klab.errors import KlabError
+
+
+def packed(*members: tuple[str, bytes | None], **extra: object) -> bytes:
+    """A tar archive of (name, content); None is a folder. extra: fields of the last member."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for at, (name, content) in enumerate(members):
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            info.size = len(content or b"")
+            if at == len(members) - 1:
+                for field, value in extra.items():
+                    setattr(info, field, value)
+            tar.addfile(info, io.BytesIO(content or b"") if info.isreg() else None)
+    return out.getvalue()
+
+
+def test_a_folder_goes_there_and_back(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep/run.sh").write_text("#!/bin/sh\n")
+    (source / "deep/run.sh").chmod(0o755)
+    target.mkdir()
+    place.unpack(place.pack(source), target, "it")
+    assert (target / "deep/run.sh").read_text() == "#!/bin/sh\n"
+    assert (target / "deep/run.sh").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize(
+    ("archive", "why"),
+    [
+        (packed(("../out", b"x")), "leads out of it"),
+        (packed(("/etc/cron.d/x", b"x")), "leads out of it"),
+        (packed(("a/../../out", b"x")), "leads out of it"),
+        (packed(("file", b"x"), ("file/below", b"x")), "cannot be copied"),
+        (b"no archive at all", "cannot be copied"),
+    ],
+)
+def test_what_leads_elsewhere_is_refused(tmp_path: Path, archive: bytes, why: str) -> None:
+    (tmp_path / "in").mkdir()
+    with pytest.raises(KlabError, match=why):
+        place.unpack(archive, tmp_path / "in", "it")
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_and_devices_stay_behind(tmp_path: Path) -> None:
+    link = packed(("plain", b"x"), ("link", b""), type=tarfile.SYMTYPE, linkname="/etc/passwd", size=0)
+    place.unpack(link, tmp_path, "it")
+    device = packed(("dev", b""), type=tarfile.CHRTYPE, size=0)
+    place.unpack(device, tmp_path, "it")
+    assert [path.name for path in tmp_path.iterdir()] == ["plain"]
+
+
+def test_set_user_id_and_owners_are_not_taken(tmp_path: Path) -> None:
+    place.unpack(packed(("tool", b"x"), mode=0o4755, uid=4242), tmp_path, "it")
+    info = (tmp_path / "tool").stat()
+    assert info.st_mode & 0o7777 == 0o755
+    assert info.st_uid != 4242
+
+
+@pytest.fixture
+def seat(tmp_path: Path) -> SimpleNamespace:
+    return SimpleNamespace(name="m1", file=lambda name: tmp_path / name)
+
+
+def test_progress_is_kept_and_passed_stays_passed(seat) -> None:
+    assert record.load(seat) == {}
+    with record.changing(seat, "a/b") as progress:
+        progress.started = 5
+    assert record.load(seat)["a/b"].word == "started"
+    record.checked(seat, "a/b", "fail", 7)
+    assert record.load(seat)["a/b"].word == "tried"
+    record.checked(seat, "a/b", "pass", 8)
+    record.checked(seat, "a/b", "fail", 9)
+    kept = record.load(seat)["a/b"]
+    assert (kept.word, [check.seed for check in kept.checks]) == ("passed", [7, 8, 9])
+
+
+def test_a_change_that_fails_leaves_the_record(seat) -> None:
+    record.checked(seat, "a/b", "pass", 1)
+    change = record.changing(seat, "a/b")
+    change.__enter__().checks.clear()
+    with suppress(ZeroDivisionError):
+        change.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+    assert record.load(seat)["a/b"].word == "passed"
+
+
+def test_only_the_last_checks_are_kept(seat) -> None:
+    for seed in range(record.KEPT + 5):
+        record.checked(seat, "a/b", "fail", seed)
+    assert record.load(seat)["a/b"].checks[0].seed == 5
+
+
+@pytest.mark.parametrize("text", ["{", json.dumps({"a/b": {"started": 1}}), "[]"])
+def test_a_broken_record_is_named(seat, text: str) -> None:
+    seat.file("seat.json").write_text(text)
+    with pytest.raises(KlabError, match="record of m1's labs cannot be read"):
+        record.load(seat)
