@@ -10,10 +10,12 @@ FLAVOURS ?=
 # Those that `make test` can have: lab is built on the way, Debian's are fetched. The
 # others take a build each and are left to verify-all.
 CI_FLAVOURS := lab stock rt
+# What verify-all proves of labs; empty: all of it
+CONTRACT ?=
 # What `make test` builds twice, byte for byte: the least kernel; the others take an hour each.
 CI_REPRODUCED := own
 # What verify-all runs; `make test` leaves out the machine with GRUB, which takes many minutes.
-PROOFS ?= tests/machine tests/site tests/boot
+PROOFS ?= tests/machine tests/site tests/guests tests/labs tests/boot
 # More for ansible-playbook, e.g. make lab ARGS='-e kernel_build_flavour=lab --tags kernel'
 ARGS ?=
 # A folder for JUnit files, e.g. make test JUNIT=results/local
@@ -55,13 +57,15 @@ verify: bootstrap ## prove that the machine is what it should be
 
 verify-all: bootstrap ## the same for all machines, that a second `make lab` changes nothing, and what FLAVOURS promise
 	$(BIN)/pytest $(PROOFS) --klab-inventory $(INVENTORY) $(call junit,machine)
+	$(BIN)/klab contract $(CONTRACT) $(if $(JUNIT),--junit $(JUNIT)/labs.xml)
 	$(BIN)/pytest tests/flavours $(addprefix --klab-flavour=,$(FLAVOURS)) $(call junit,flavours)
 
 kernels: bootstrap ## build or fetch FLAVOURS, else FLAVOUR, unless they are in the cache
 	@for name in $(or $(FLAVOURS),$(FLAVOUR)); do $(BIN)/klab kernel build --flavour $$name || exit; done
 
 test: FLAVOURS = $(CI_FLAVOURS)
-test: PROOFS = tests/machine tests/site
+test: PROOFS = tests/machine tests/site tests/guests
+test: CONTRACT = $(addprefix --flavour ,$(CI_FLAVOURS))
 test: lint unit lab kernels molecule verify-all ## everything that must be green on a change
 	@$(BIN)/klab kernel verify-reproducible --flavour $(CI_REPRODUCED)
 

@@ -27,7 +27,9 @@ DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    metafunc.parametrize("flavour", chosen(metafunc.config).sanitize)
+    named = metafunc.config.getoption("klab_flavour")
+    wanted = [name for name in chosen(metafunc.config).sanitize if not named or name in named]
+    metafunc.parametrize("flavour", wanted)
 
 
 def in_order(modules: dict[str, Path]) -> list[str]:
