@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The student's way through a lab, typed on the machine; and what must not lie there."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from klab import catalogue
+from klab.testing import expect
+from klab.testing.machines import Machine
+
+# A student could read them: whatever makes a lab pass, and what judges it.
+SECRETS = (
+    r"-name solution.patch -o -name test_outcome.py -o -name test_environment.py -o -path '*/wrong/*.patch'"
+)
+
+
+@pytest.fixture
+def lab(machine: Machine) -> Iterator[catalogue.Lab]:
+    """A lab that nobody has begun on this machine; afterwards nobody has."""
+    there = machine.output("cd ~/labs && find . -mindepth 2 -maxdepth 2 -type d").split()
+    course = catalogue.load()
+    chosen = next(lab for lab in course.labs.values() if lab.where == "guest" and f"./{lab.id}" not in there)
+    seat = machine.record.file("seat.json")
+    before = seat.read_bytes() if seat.exists() else None
+    yield chosen
+    machine.run(
+        "rm -rf ~/labs/%s ~/labs/.before-reset/%s-*; rmdir ~/labs/* 2>/dev/null", chosen.id, chosen.id
+    )
+    if before is None:
+        seat.unlink(missing_ok=True)
+    else:
+        seat.write_bytes(before)
+
+
+def answers(machine: Machine, words: str, code: int = 0, deadline_s: int = 180) -> str:
+    """What `klab WORDS` says on the machine."""
+    done = machine.run(f"klab {words}", deadline_s=deadline_s)
+    expect.equal(done.code, code, f"klab {words}: {done.out}{done.err}", look="src/klab/desk/server.py")
+    return done.out
+
+
+def test_from_list_to_reset(machine: Machine, lab: catalogue.Lab) -> None:
+    assert lab.name in answers(machine, "list")
+    assert "Made" in answers(machine, f"start {lab.name}")
+    assert "There already" in answers(machine, f"start {lab.id}")
+    edited = lab.workspace[0]
+    machine.output("cd ~/labs/%s && test -f README.md && echo '/* mine */' >>%s", lab.id, edited)
+    said = answers(machine, f"check {lab.name} --seed 7", code=1)
+    assert "expected" in said, said
+    assert "--seed 7" in said, said
+    assert lab.hints[0].split()[0] in answers(machine, f"hint {lab.name}")
+    assert "1 checks, last check" in answers(machine, "status")
+    answers(machine, f"reset {lab.name}")
+    kept = machine.output("cat ~/labs/.before-reset/%s-*/%s", lab.id, edited)
+    assert "/* mine */" in kept, "what a student wrote is kept"
+    assert "/* mine */" not in machine.output("cat ~/labs/%s/%s", lab.id, edited)
+
+
+def test_what_is_not_meant_is_refused(machine: Machine) -> None:
+    assert "there is no lab" in answers(machine, "check no-such-lab", code=1)
+    for words in ("solve lkm-lifecycle", "desk lab1", "vm destroy --yes"):
+        assert "No such command" in answers(machine, words, code=2)
+
+
+def test_no_solution_lies_on_the_machine(machine: Machine) -> None:
+    found = machine.output(f"find / -xdev \\( {SECRETS} \\) 2>/dev/null || true", root=True, deadline_s=180)
+    expect.equal(
+        found.split(), [], "solutions and graders are not on the machine", look="src/klab/desk/verbs.py"
+    )
+
+
+def test_two_edu_devices_share_a_line(machine: Machine) -> None:
+    edu = "[ $(cat $d/vendor):$(cat $d/device) = 0x1234:0x11e8 ]"
+    script = f"for d in /sys/bus/pci/devices/*; do if {edu}; then cat $d/irq; fi; done"
+    lines = machine.output(script).split()
+    expect.holds(
+        len(lines) == 2 and len(set(lines)) == 1,
+        "two edu devices share one interrupt line",
+        observed=lines,
+        expected="the same number twice",
+        look="EDU in src/klab/machine/argv.py",
+    )
