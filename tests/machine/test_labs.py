@@ -24,8 +24,9 @@ def lab(machine: Machine) -> Iterator[catalogue.Lab]:
     seat = machine.record.file("seat.json")
     before = seat.read_bytes() if seat.exists() else None
     yield chosen
+    old = "~/labs/.before-reset"
     machine.run(
-        "rm -rf ~/labs/%s ~/labs/.before-reset/%s-*; rmdir ~/labs/* 2>/dev/null", chosen.id, chosen.id
+        f"rm -rf ~/labs/%s {old}/%s-*; rmdir {old}/* {old} ~/labs/* 2>/dev/null", chosen.id, chosen.id
     )
     if before is None:
         seat.unlink(missing_ok=True)
@@ -55,6 +56,18 @@ def test_from_list_to_reset(machine: Machine, lab: catalogue.Lab) -> None:
     kept = machine.output("cat ~/labs/.before-reset/%s-*/%s", lab.id, edited)
     assert "/* mine */" in kept, "what a student wrote is kept"
     assert "/* mine */" not in machine.output("cat ~/labs/%s/%s", lab.id, edited)
+
+
+def test_a_guest_works_on_the_students_folder(machine: Machine, lab: catalogue.Lab) -> None:
+    answers(machine, f"start {lab.name}")
+    done = machine.run(
+        "cd ~/labs/%s && klab guest lab -- sh -c 'uname -r; head -c 6 README.md; echo new >made; exit 42'",
+        lab.id,
+        deadline_s=180,
+    )
+    assert done.code == 42, done.out + done.err
+    assert done.out.startswith("6."), done.out
+    assert machine.output("cat ~/labs/%s/made", lab.id) == "new\n", "what it changed comes back"
 
 
 def test_what_is_not_meant_is_refused(machine: Machine) -> None:

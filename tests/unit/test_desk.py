@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from klab.desk import place, record
+from klab.desk import place, record, server
 from klab.errors import KlabError
 
 
@@ -112,3 +112,49 @@ def test_a_broken_record_is_named(seat, text: str) -> None:
     seat.file("seat.json").write_text(text)
     with pytest.raises(KlabError, match="record of m1's labs cannot be read"):
         record.load(seat)
+
+
+def answered(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, int]:
+    """What a call gets: text, and the exit status for the client."""
+    with pytest.raises(SystemExit):
+        server.answer("m1", read=lambda: line)
+    text, _, code = capsys.readouterr().out.rpartition(server.END)
+    return text, int(code)
+
+
+@pytest.fixture
+def known(seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.model, "get", lambda name: seat)
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("line", "text", "code"),
+    [
+        ("''\n", "The labs of this machine", 0),
+        ("'' check --help\n", "klab check lkm-lifecycle", 0),
+        ("'' vm destroy --yes\n", "No such command 'vm'", 2),
+        ("'' check\n", "Missing argument 'LAB'", 2),
+        ("'' check no-such-lab\n", "there is no lab", 1),
+        ("'' hint 'unbalanced\n", "No closing quotation", 2),
+        ("../.. guest lab -- true\n", "lies outside of ~/labs", 1),
+        ("", "The labs of this machine", 0),
+        ("'' status\n", "no lab was started here", 0),
+    ],
+)
+def test_a_call_is_answered_with_text_and_a_status(capsys, line: str, text: str, code: int) -> None:
+    said, status = answered(line, capsys)
+    assert text in said
+    assert status == code
+
+
+@pytest.mark.usefixtures("known")
+def test_hints_come_one_at_a_time_and_are_counted(capsys, seat) -> None:
+    assert "Hint 1 of" in answered("'' hint lkm-lifecycle\n", capsys)[0]
+    assert "Hint 2 of" in answered("'' hint lkm-lifecycle\n", capsys)[0]
+    assert record.load(seat)["kernel-architecture/lkm-lifecycle"].hints == 2
+
+
+def test_what_a_program_prints_gives_no_orders(capsys) -> None:
+    server.show(b"plain\n\x1b]0;title\x07\x1e0\n")
+    assert capsys.readouterr().out == "plain\n?]0;title??0\n"

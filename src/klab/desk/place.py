@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from klab.errors import KlabError
@@ -23,6 +24,7 @@ mv -T "$t" "$d"; echo made"""
 # $2: where the old folder goes: nothing that a student wrote is lost.
 ASIDE = """set -e; d=$HOME/labs/$1; o=$HOME/labs/.before-reset/$2; [ ! -e "$d" ] || {
 mkdir -p "${o%/*}"; mv -T "$d" "$o"; }"""
+UPDATE = """tar -xf - -C "$HOME/labs/$1" """
 GET = f"""d=$HOME/labs/$1; [ -d "$d" ] || exit {MISSING}; tar -C "$d" -cf - . | head -c {LIMIT + 1}"""
 
 
@@ -84,8 +86,14 @@ def get(machine: Machine, lab: str, folder: Path) -> bool:
     return True
 
 
-def pack(folder: Path) -> bytes:
-    """A tar archive of a folder's content, without owners and times."""
+def update(machine: Machine, lab: str, folder: Path, names: Sequence[str]) -> None:
+    """Write those files of `folder` into ~/labs/<lab>, over what is there."""
+    if names:
+        _run(machine, UPDATE, lab, send=pack(folder, names))
+
+
+def pack(folder: Path, names: Sequence[str] = (".",)) -> bytes:
+    """A tar archive of a folder's content, or of some of its files, without owners and times."""
 
     def plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = 0
@@ -94,7 +102,8 @@ def pack(folder: Path) -> bytes:
 
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.add(folder, arcname=".", filter=plain)
+        for name in names:
+            tar.add(folder / name, arcname=name, filter=plain)
     return packed.getvalue()
 
 

@@ -19,12 +19,14 @@ from typing import NoReturn
 import click
 
 from klab import catalogue, lock
-from klab.desk import record, verbs
+from klab.desk import guests, record, verbs
 from klab.errors import KlabError
+from klab.guest import qemu
 from klab.machine import model
 
 LINE = 4096  # bytes of a call
 WIDTH = 96  # columns
+PLACE = "klab.place"
 END = "\x1e"  # ASCII "record separator": the line after it is the exit status
 # Whatever a student's program printed, it is text for a terminal, not orders to it.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
@@ -33,6 +35,12 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 def say(text: str) -> None:
     """Send lines to the student."""
     sys.stdout.write(CONTROL.sub("?", text) + "\n")
+    sys.stdout.flush()
+
+
+def show(output: bytes) -> None:
+    """Send what a program printed, as it comes."""
+    sys.stdout.write(CONTROL.sub("?", output.decode(errors="replace")))
     sys.stdout.flush()
 
 
@@ -131,6 +139,22 @@ def reset(machine: model.Machine, lab: str) -> int:
     return 0
 
 
+@calls.command(context_settings={"ignore_unknown_options": True})
+@click.argument("flavour")
+@click.option("--base", type=click.Choice([qemu.TINY, qemu.DEBIAN]), default=qemu.TINY, show_default=True)
+@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.pass_context
+def guest(context: click.Context, flavour: str, base: str, words: tuple[str, ...]) -> int:
+    """Run a command on another kernel, in a throw-away guest; ends with its exit status.
+
+    In ~/labs or below it the folder goes with it, and files that the command changes come
+    back. Base tiny is busybox, base debian this machine's own programs.
+
+    Example: klab guest san -- sh -c 'insmod lifecore.ko && dmesg | tail'
+    """
+    return guests.run(context.obj, context.meta[PLACE], flavour, words, base=base, tell=show)
+
+
 @calls.command()
 @click.pass_obj
 def status(machine: model.Machine) -> int:
@@ -154,10 +178,16 @@ def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:
     line = (read or (lambda: sys.stdin.readline(LINE)))()
     code = 1
     try:
-        words = shlex.split(line)
-        code = calls.main(words or ["--help"], prog_name="klab", standalone_mode=False, obj=model.get(name))
+        # First the folder in which it was typed, as seen from ~/labs; empty: elsewhere.
+        place, *words = shlex.split(line) or [""]
+        context = calls.make_context("klab", words or ["--help"], obj=model.get(name))
+        with context:
+            context.meta[PLACE] = place
+            code = calls.invoke(context)
     except KlabError as error:
         say(f"klab: {error}")
+    except click.exceptions.Exit as done:  # --help
+        code = done.exit_code
     except (click.ClickException, ValueError) as error:
         say(f"klab: {error.format_message() if isinstance(error, click.ClickException) else error}")
         code = 2

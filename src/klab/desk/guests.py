@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A student's throw-away guest: beside the machine, with the folder it was asked for in."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+
+from klab import accel
+from klab.desk import place as places
+from klab.errors import KlabError
+from klab.guest import modules, runner, share
+from klab.kernel import artefact
+from klab.kernel import flavour as flavours
+from klab.machine.model import Machine
+
+STEP = "desk: guest"
+MEMORY = 1024  # MiB: enough for kernels with sanitizers
+DEADLINE_S = 600.0
+
+
+def run(
+    machine: Machine,
+    place: str,
+    flavour: str,
+    words: Sequence[str],
+    *,
+    base: str,
+    tell: Callable[[bytes], None],
+) -> int:
+    """Run a command line on a flavour's kernel; its exit status.
+
+    place: a folder as seen from ~/labs, which the command runs in a copy of; empty: none.
+    tell: hears the output. Raises KlabError when the guest is lost or the kernel not built.
+    """
+    if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
+        raise KlabError(f"{place} lies outside of ~/labs", step=STEP, mend="cd ~/labs")
+    kernel = artefact.get(flavour)
+    line = shlex.join(words) if len(words) > 1 else words[0]
+    with tempfile.TemporaryDirectory(prefix="klab-share-") as name:
+        folder = Path(name)
+        shared = bool(place) and places.get(machine, place, folder)
+        files = modules.files(kernel) | (share.files(folder) if shared else {})
+        ran = runner.run(
+            kernel.file("bzImage"),
+            [share.script(line) if shared else line],
+            which=accel.probe().accel,
+            memory=MEMORY,
+            cmdline=" ".join(flavours.load(flavour).cmdline),
+            files=files,
+            deadline_s=DEADLINE_S,
+            on_output=tell,
+            base=base,
+        )
+        if shared:
+            places.update(machine, place, folder, share.write(folder, ran.results))
+    return ran.status
