@@ -128,13 +128,15 @@ def arguments(given: dict) -> tuple[list[dict], str]:
     """The items with their defaults, or what is wrong with them."""
     items = []
     for item in given.get("files") or []:
-        wrong = [str(key) for key in item if key not in DEFAULTS]
-        if wrong or not str(item.get("path", "")).startswith("/"):
-            return [], f"{item.get('path', item)}: {'no such option: ' + wrong[0] if wrong else 'no absolute path'}"
-        item = {**DEFAULTS, **{key: value for key, value in item.items() if value is not None}}
-        if item["state"] not in STATES:
-            return [], f"{item['path']}: state is none of {', '.join(STATES)}"
-        items.append(item)
+        whole = {**DEFAULTS, **{key: value for key, value in item.items() if value is not None}}
+        path = whole["path"]
+        if wrong := [str(key) for key in item if key not in DEFAULTS]:
+            return [], f"{path}: no such option: {wrong[0]}"
+        if not path.startswith("/"):
+            return [], f"{path}: no absolute path"
+        if whole["state"] not in STATES:
+            return [], f"{path}: state is none of {', '.join(STATES)}"
+        items.append(whole)
     return items, "" if items else "files is empty"
 
 

@@ -210,7 +210,7 @@ def run(
     except OSError as error:
         raise KlabError(f"cannot run {TIED[0]}: {error.strerror}", step=STEP, mend="klab doctor") from None
     assert process.stdout  # noqa: S101 - for mypy; it is a pipe
-    assert process.stderr  # noqa: S101
+    assert process.stderr  # noqa: S101 - the same
     streams = [_Stream(process.stdout), _Stream(process.stderr)]
     why = ""
     try:

@@ -102,7 +102,7 @@ def test_limits_through_sysfs(answers):
         told(answers, f"sysfs-{bad}", "nvalid argument", f"writing {bad} to limit in sysfs must give EINVAL",
              "struct kernel_param_ops: its set is called for writes, too")  # fmt: skip
     told(answers, "sysfs-good", "", "a good limit can be written", "the mode of the parameter")
-    told(answers, "parameter", str(answers["limit"]), "the limit reads as it was set", "kernel_param_ops: get")
+    told(answers, "parameter", str(answers["limit"]), "the limit reads as it was set", "kernel_param_ops")
 
 
 def test_units_are_taken_and_given_back(answers):
@@ -115,7 +115,7 @@ def test_units_are_taken_and_given_back(answers):
 
 def test_all_or_none(answers):
     told(answers, "too-many", NO_SPACE, "more than there are: ENOSPC", "lifecore_take; lifeuser_init")
-    told(answers, "none-kept", f"0 of {answers['limit']}", "a load that failed keeps no unit", "lifeuser_init")
+    told(answers, "none-kept", f"0 of {answers['limit']}", "a failed load keeps no unit", "lifeuser_init")
 
 
 def test_the_stack_holds(answers):
