@@ -208,6 +208,7 @@ def test_waste(run, name):
     expect.equal(wrong, [], f"their names, of {name}", look="waste.awk")
 
 
+@pytest.mark.flavour("san")
 def test_silent_on_san(lab, guest):
     """The same where each access, each lock and each leak is watched."""
     if not RECORDER.good:

@@ -197,6 +197,7 @@ def test_unload(run):
     run.check_unload()
 
 
+@pytest.mark.flavour("san")
 def test_silent_on_san(lab, guest):
     """The same, shorter, where each access and each lock is watched."""
     if not RECORDER.good:

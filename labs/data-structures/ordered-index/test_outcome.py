@@ -265,6 +265,7 @@ def test_next_leaves_out_subtrees(run):
                  look="tree_next: which subtrees does max leave out?")  # fmt: skip
 
 
+@pytest.mark.flavour("san")
 def test_silent_on_san(lab, guest):
     """The same, shorter, where each access is watched."""
     if not RECORDER.good:

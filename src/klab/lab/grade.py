@@ -155,7 +155,8 @@ class _Job:
         argv += [f"--klab-lab={self.lab.id}", f"--klab-workspace={self.workspace.resolve()}"]
         argv += [f"--klab-seed={self.seed}", f"--klab-observations={stream}"]
         argv += [f"--klab-machine={self.machine}"] if self.machine else []
-        argv += [f"--klab-flavour={name}" for name in self.lab.sanitize]
+        also = self.lab.sanitize if self.part == OUTCOME else ()
+        argv += [f"--klab-flavour={name}" for name in (self.lab.kernel, *also)]
         return [*argv, *map(str, tests(self.lab, self.part))]
 
 

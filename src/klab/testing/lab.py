@@ -47,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Grade, when a lab is named."""
+    config.addinivalue_line("markers", "flavour(name): needs this flavour beside the lab's own")
     if config.getoption("klab_lab"):
         config.pluginmanager.register(_Grading(config.getoption("klab_observations")), "klab-grading")
 
@@ -54,6 +55,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def _stop(*_: Any) -> NoReturn:
     # As Ctrl-C: fixtures and `finally` blocks run, so that no guest is left behind.
     raise KeyboardInterrupt
+
+
+def _flavour(item: pytest.Item) -> str:
+    """The flavour beside the lab's own that a test is about, or nothing."""
+    marker = item.get_closest_marker("flavour")
+    return str(marker.args[0]) if marker else ""
 
 
 class _Grading:
@@ -69,6 +76,13 @@ class _Grading:
         """Tell that nothing was cut short."""
         if self.stream and exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
             print(END, file=self.stream)
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leave out tests of flavours that this run is not about."""
+        named = config.getoption("klab_flavour")
+        other = [item for item in items if named and _flavour(item) not in {"", *named}]
+        items[:] = [item for item in items if item not in other]
+        config.hook.pytest_deselected(items=other)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Observations belong to the test under way."""

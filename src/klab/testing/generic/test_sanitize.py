@@ -27,9 +27,8 @@ DEPENDS = re.compile(rb"\0depends=([^\0]*)\0")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    named = metafunc.config.getoption("klab_flavour")
-    wanted = [name for name in chosen(metafunc.config).sanitize if not named or name in named]
-    metafunc.parametrize("flavour", wanted)
+    params = [pytest.param(n, marks=pytest.mark.flavour(n)) for n in chosen(metafunc.config).sanitize]
+    metafunc.parametrize("flavour", params)
 
 
 def in_order(modules: dict[str, Path]) -> list[str]:
