@@ -7,8 +7,8 @@ import difflib
 from collections.abc import Iterator
 from functools import cache
 
-from klab.catalogue.load import line_of
 from klab.catalogue.model import Course, Lab
+from klab.described import line_of
 from klab.errors import KlabError
 from klab.kernel import artefact, resolve
 from klab.kernel import flavour as flavours

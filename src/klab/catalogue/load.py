@@ -3,21 +3,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
+from klab import described
 from klab.catalogue.model import Course, Lab, LearningPath, Module, Needs, Step, Track
 from klab.errors import KlabError
 from klab.paths import repo_dir
 
 STEP = "catalogue: read"
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times quicker where libyaml is there
 
 
 def labs_dir() -> Path:
@@ -25,55 +21,9 @@ def labs_dir() -> Path:
     return Path(os.environ.get("KLAB_LABS") or repo_dir() / "labs")
 
 
-def line_of(text: str, place: tuple[Any, ...]) -> int:
-    """The line of a YAML text where the value at `place` (keys and indexes) begins, from 1."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    for part in place:
-        if isinstance(node, yaml.MappingNode):
-            found = [value for key, value in node.value if key.value == str(part)]
-            node = found[0] if found else node
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-    return node.start_mark.line + 1 if node else 1
-
-
-@cache
-def _rules(schema: str) -> Any:
-    import jsonschema  # noqa: PLC0415 - slow to load, and `klab --help` needs no catalogue
-
-    return jsonschema.Draft202012Validator(
-        json.loads((repo_dir() / f"labs/_schema/{schema}.json").read_text())
-    )
-
-
-def read(path: Path, schema: str) -> dict[str, Any]:
-    """A YAML file that labs/_schema/<schema>.json allows. Raises KlabError with file and line."""
-    try:
-        text = path.read_text()
-        data = yaml.load(text, Loader=Loader)  # noqa: S506 - both are safe loaders
-    except FileNotFoundError:
-        raise KlabError(f"there is no {path}", step=STEP, mend="restore it from git") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"{mark.line + 1}: " if mark else " "
-        said = getattr(error, "problem", None) or str(error)
-        raise KlabError(f"{path}:{line}{said}", step=STEP, mend="mend the YAML") from None
-    for wrong in _rules(schema).iter_errors(data):
-        place = tuple(wrong.absolute_path)
-        if wrong.validator == "additionalProperties":
-            place += tuple(sorted(set(wrong.instance) - set(wrong.schema.get("properties", {})))[:1])
-        where = "/".join(str(part) for part in place)
-        raise KlabError(
-            f"{path}:{line_of(text, place)}: {where}: {wrong.message}",
-            step=STEP,
-            mend=f"see labs/_schema/{schema}.json",
-        )
-    return dict(data)
-
-
 def lab(folder: Path) -> Lab:
     """The lab in a folder. Raises KlabError."""
-    body = read(folder / "lab.yml", "lab")
+    body = described.read(folder / "lab.yml", "lab", STEP)
     needs: dict[str, Any] = {
         key: tuple(v) if isinstance(v, list) else v for key, v in body.pop("needs", {}).items()
     }
@@ -99,7 +49,7 @@ def load(root: Path | None = None, tell: Callable[[KlabError], object] = _raise)
     tell: takes what is wrong with a module or lab instead; the course then lacks it.
     """
     root = root or labs_dir()
-    body = read(root / "course.yml", "course")
+    body = described.read(root / "course.yml", "course", STEP)
     tracks, modules, labs = {}, {}, {}
     for track in body["tracks"]:
         known = []
@@ -111,7 +61,7 @@ def load(root: Path | None = None, tell: Callable[[KlabError], object] = _raise)
                 except KlabError as error:
                     tell(error)
             try:
-                said = read(root / name / "module.yml", "module")
+                said = described.read(root / name / "module.yml", "module", STEP)
             except KlabError as error:
                 tell(error)
                 continue

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from klab.catalogue import claims, patches
-from klab.catalogue.load import labs_dir, line_of, load, read
+from klab.catalogue.load import labs_dir, load
 from klab.catalogue.model import Course, Lab, Module
+from klab.described import line_of, read
 from klab.errors import KlabError
 
 STEP = "catalogue: check"
@@ -55,7 +56,7 @@ def find(root: Path | None = None) -> list[KlabError]:
 def _course(root: Path, course: Course) -> Iterator[KlabError]:
     """Is course.yml the one list: of folders that are there, each once, and of no others?"""
     path = root / "course.yml"
-    body = read(path, "course")
+    body = read(path, "course", STEP)
     listed: dict[str, str] = {}
     for number, track in enumerate(body["tracks"]):
         for name, labs in track["modules"].items():

@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from klab import described
 from klab.errors import KlabError
-from klab.kernel import described, root
+from klab.kernel import root
 from klab.kernel.fragment import Request, combine
 from klab.paths import repo_dir
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from klab import debtree, namespace, store
+from klab import debtree, described, namespace, store
 from klab import digest as digests
 from klab.errors import KlabError
-from klab.kernel import described
 from klab.paths import log_dir, repo_dir
 from klab.progress import remember
 

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from klab import described
 from klab import digest as digests
 from klab.errors import KlabError
-from klab.kernel import described
 from klab.kernel.flavour import kernels_dir
 from klab.paths import data_file
 
