@@ -13,7 +13,7 @@ import click
 from klab import catalogue
 from klab.cli.verb import Outcome, check_option, verb
 from klab.cli.vm import DEFAULT
-from klab.desk import tasks, verbs
+from klab.desk import verbs
 from klab.machine import model
 
 group = click.Group()
@@ -30,7 +30,7 @@ def _each(
     words: tuple[str, ...],
     name: str,
     word: str,
-    do: Callable[[model.Machine, catalogue.Lab], bool],
+    do: Callable[..., bool],
     *,
     check: bool,
     no_tasks: bool,
@@ -39,15 +39,12 @@ def _each(
     machine = model.get(name)
     changed, lines, named = False, [], set()
     for lab in catalogue.select(catalogue.load(), words):
-        own = lab.task(word)
-        named |= {word} if own else set()
+        named |= {word} if lab.task(word) else set()
         if check:
             lines.append(f"would {word} {lab.id} on {name}")
             changed = True
             continue
-        did = do(machine, lab)
-        if own and not no_tasks:
-            tasks.run(machine, lab, word)
+        did = do(machine, lab, own=not no_tasks)
         changed = changed or did
         lines.append(f"{lab.id}: {word} on {name}{'' if did else ': nothing to do'}")
     return Outcome(changed, "\n".join(lines), {"tasks": sorted(named)})

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -30,8 +31,7 @@ GET = f"""d=$HOME/labs/$1; [ -d "$d" ] || exit {MISSING}; tar -C "$d" -cf - . | 
 
 def _run(machine: Machine, script: str, *words: str, send: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run a shell script there over the machine's shared connection; its $1… are `words`."""
-    quoted = " ".join(_quote(word) for word in words)
-    remote = f"sh -c {_quote(script)} klab {quoted}"
+    remote = shlex.join(["sh", "-c", script, "klab", *words])
     argv = ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes", machine.name, remote]
     try:
         done = subprocess.run(argv, input=send, capture_output=True, check=False, timeout=DEADLINE_S)
@@ -40,10 +40,6 @@ def _run(machine: Machine, script: str, *words: str, send: bytes = b"") -> subpr
     if done.returncode not in (0, MISSING):
         raise _error(machine, done.stderr.decode(errors="replace").strip() or "no reason given")
     return done
-
-
-def _quote(word: str) -> str:
-    return "'" + word.replace("'", "'\\''") + "'"
 
 
 def _error(machine: Machine, why: str) -> KlabError:

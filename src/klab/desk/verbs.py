@@ -8,7 +8,8 @@
     solve   the reference solution lies there: for teachers and proofs
     collect a copy of the student's files lies on this computer
 
-A lab may add tasks of its own (tasks/start.yml…); those are Ansible's, run by role lab.
+A lab may add tasks of its own (tasks/start.yml…). own=False leaves them out: role lab runs
+them itself.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from klab import catalogue
-from klab.desk import place, record
+from klab import catalogue, lock
+from klab.desk import place, record, tasks
 from klab.errors import KlabError
 from klab.lab import grade, workspace
 from klab.machine.model import Machine
@@ -29,28 +30,36 @@ from klab.paths import state_dir
 SEEDS = 1 << 31
 
 
-def start(machine: Machine, lab: catalogue.Lab) -> bool:
+def start(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
     """Lay the lab's starter on the machine, unless the lab is there."""
     with tempfile.TemporaryDirectory(prefix="klab-lab-") as folder:
         workspace.stage(lab, Path(folder))
         changed = place.put(machine, lab.id, Path(folder))
     with record.changing(machine, lab.id) as progress:
         progress.started = progress.started or int(time.time())
+    _own(machine, lab, "start", own)
     return changed
 
 
-def reset(machine: Machine, lab: catalogue.Lab) -> bool:
+def reset(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
     """The starter again, and the count of hints at none. Always changes something."""
     _lay(machine, lab, None)
     with record.changing(machine, lab.id) as progress:
         progress.started, progress.hints = int(time.time()), 0
+    _own(machine, lab, "reset", own)
     return True
 
 
-def solve(machine: Machine, lab: catalogue.Lab) -> bool:
-    """The reference solution in the place of the student's files, which are kept aside."""
-    _lay(machine, lab, lab.solution)
+def solve(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
+    """The reference solution, by patch or by the lab's own tasks; the student's files are kept aside."""
+    _lay(machine, lab, lab.solution if lab.solution.is_file() else None)
+    _own(machine, lab, "solve", own)
     return True
+
+
+def _own(machine: Machine, lab: catalogue.Lab, verb: str, wanted: bool) -> None:
+    if wanted and lab.task(verb):
+        tasks.run(machine, lab, verb)
 
 
 def _lay(machine: Machine, lab: catalogue.Lab, patch: Path | None) -> None:
@@ -63,8 +72,14 @@ def _lay(machine: Machine, lab: catalogue.Lab, patch: Path | None) -> None:
 def check(
     machine: Machine, lab: catalogue.Lab, *, seed: int | None, tell: Callable[[str], None]
 ) -> grade.Verdict:
-    """Grade what lies on the machine, and note the verdict. `tell` hears the text as it comes."""
-    with tempfile.TemporaryDirectory(prefix="klab-check-") as name:
+    """Grade what lies on the machine, and note the verdict. `tell` hears the text as it comes.
+
+    One check at a time for each machine: another raises KlabError.
+    """
+    with (
+        lock.held(machine.file("check.lock"), f"a check on {machine.name}"),
+        tempfile.TemporaryDirectory(prefix="klab-check-") as name,
+    ):
         folder = Path(name)
         if not place.get(machine, lab.id, folder):
             raise _not_started(machine, lab)

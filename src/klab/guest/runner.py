@@ -20,7 +20,7 @@ from klab import store
 from klab.errors import KlabError
 from klab.guest import initramfs, kept, modules, process, qemu
 from klab.kernel import artefact
-from klab.machine import console
+from klab.machine import console, parts
 from klab.run import tail
 
 POLL_S = 0.01
@@ -97,19 +97,20 @@ def shape(
     cmdline: str = "",
     base: str = qemu.TINY,
     devices: Sequence[str] = (),
+    entry: store.Entry | None,
     folder: Path,
 ) -> qemu.Shape:
     """The guest that is asked for. Raises KlabError when there is no image for base debian.
 
-    folder: takes the initramfs of a kernel whose drivers are modules.
+    entry: the artefact that the kernel belongs to. folder: takes the initramfs of a kernel
+    whose drivers are modules.
     """
-    initrd = initramfs.ensure()
-    entry = _entry(kernel)
+    initrd = plain = initramfs.ensure()
     drivers = modules.files(entry, DRIVERS if base == qemu.DEBIAN else ()) if entry else {}
     if drivers:
         initrd = folder / "initrd"
-        initrd.write_bytes(initramfs.ensure().read_bytes() + initramfs.archive(drivers))
-    disk = _disk() if base == qemu.DEBIAN else None
+        initrd.write_bytes(plain.read_bytes() + initramfs.archive(drivers))
+    disk = parts.newest_image().path if base == qemu.DEBIAN else None
     return qemu.Shape(kernel, initrd, which, memory, cpus, cmdline, base, tuple(devices), disk)
 
 
@@ -117,14 +118,6 @@ def _entry(kernel: Path) -> store.Entry | None:
     """The artefact that a bzImage belongs to, or None for one from elsewhere."""
     entry = store.find(artefact.KIND, kernel.parent.name)
     return entry if entry and entry.path == kernel.parent else None
-
-
-def _disk() -> Path:
-    """The newest image's disk."""
-    images = store.entries("images")
-    if not images:
-        raise KlabError("there is no image for a guest with Debian", step=STEP, mend="make lab")
-    return images[0].file("disk.raw")
 
 
 def run(
@@ -157,11 +150,11 @@ def run(
     laid = {**(files or {}), "klab/command": (initramfs.PROGRAM, f"{script}\n".encode())}
     with tempfile.TemporaryDirectory(prefix="klab-guest-") as name:
         folder = Path(name)
+        entry = _entry(kernel)
         asked = shape(
             kernel, which=which, memory=memory, cpus=cpus, cmdline=cmdline, base=base, devices=devices,
-            folder=folder,
+            entry=entry, folder=folder,
         )  # fmt: skip
-        entry = _entry(kernel)
         kept_state = None if fresh or on_serial or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time
         words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from klab import accel, store
+from klab import accel
 from klab.catalogue import Lab
-from klab.desk import place, tasks, verbs
+from klab.desk import place, verbs
 from klab.errors import KlabError
 from klab.kernel import artefact
 from klab.lab import workspace
@@ -110,9 +110,7 @@ class OnMachine:
         if not self._clean:
             self._restore()
             self._clean = True
-        changed = verbs.start(self._record, self.lab)
-        self._own("start")
-        return changed
+        return verbs.start(self._record, self.lab)
 
     def lay(self, patch: Path | None) -> None:
         """Restore the machine, start the lab there, and put the patched files in place."""
@@ -125,16 +123,14 @@ class OnMachine:
 
     def solve(self) -> None:
         """The solution there, by patch or by the lab's own tasks."""
-        if self.lab.task("solve"):
-            self.lay(self.lab.solution if self.lab.solution.is_file() else None)
-            self._own("solve")
-        else:
-            self.lay(_solution(self.lab))
+        if not self.lab.task("solve"):
+            _solution(self.lab)
+        self.lay(None)
+        verbs.solve(self._record, self.lab)
 
     def reset(self) -> None:
         """The verb reset."""
         verbs.reset(self._record, self.lab)
-        self._own("reset")
 
     def workspace(self) -> Path:
         """A copy of ~/labs/<lab>."""
@@ -150,22 +146,11 @@ class OnMachine:
             )
         return to
 
-    def _own(self, verb: str) -> None:
-        if self.lab.task(verb):
-            tasks.run(self._record, self.lab, verb)
-
 
 def _solution(lab: Lab) -> Path:
     if lab.solution and lab.solution.is_file():
         return lab.solution
     raise KlabError(f"{lab.id} has no solution", step=STEP, mend=f"write {lab.folder}/solution.patch")
-
-
-def image() -> store.Entry:
-    """The newest image of the cache. Raises KlabError when there is none."""
-    if found := store.entries("images"):
-        return found[0]
-    raise KlabError("there is no image for a lab machine", step=STEP, mend="make lab")
 
 
 @contextmanager
@@ -177,7 +162,7 @@ def own_machine(lab: Lab) -> Iterator[model.Machine]:
     kernel = artefact.get(lab.kernel)
     wanted = parts.Wanted(
         kernel=parts.kernel(kernel.digest, cmdline=" ".join(lab.needs.cmdline)),
-        image=parts.image(image().digest),
+        image=parts.newest_image(),
         verdict=accel.probe(),
         memory=max(lab.needs.memory or 0, LEAST),
         cpus=max(lab.needs.cpus or 0, 2),

@@ -98,6 +98,13 @@ def kernel(reference: str, initrd: Path | None = None, cmdline: str = "") -> Ker
     return Kernel(entry.file("bzImage"), entry.digest, *named, initrd, entry)
 
 
+def newest_image() -> Image:
+    """The image in the cache that was made last. Raises KlabError when there is none."""
+    if found := store.entries("images"):
+        return Image(found[0].file("disk.raw"), found[0].digest)
+    raise KlabError("there is no image in the cache", step="image: find", mend="make lab")
+
+
 def image(reference: str) -> Image:
     """The image of that digest (or its beginning), or a raw disk by its path.
 
