@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures import places
 from fixtures.sources import MAKEFILE, pack
 
 
@@ -13,13 +14,7 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """labs/_kernels of its own with linux.tar in it, this host's tools and an empty cache."""
     folder = tmp_path / "kernels"
     (folder / "patches").mkdir(parents=True)
-    for name, value in {
-        "KLAB_KERNELS": folder,
-        "KLAB_BUILD_ROOT": "host",
-        "KLAB_CACHE": tmp_path / "cache",
-        "KLAB_STATE": tmp_path / "state",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    places.own(monkeypatch, tmp_path, folder)
     monkeypatch.delenv("KLAB_SOURCES", raising=False)
     pack(folder / "linux.tar", {"Makefile": MAKEFILE, "fs/ext4.c": "int ext4;\n"})
     return folder

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from fixtures import debs
+from fixtures import debs, places
 from klab import digest, mirror, store
 from klab.cli.source import command
 from klab.errors import KlabError
@@ -44,13 +44,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "archive"
     folder.mkdir()
     monkeypatch.setattr(mirror, "debian", lambda suite: [f"deb [trusted=yes] file:{folder} ./"])
-    for name, value in {
-        "KLAB_KERNELS": tmp_path,
-        "KLAB_BUILD_ROOT": "host",
-        "KLAB_CACHE": tmp_path / "cache",
-        "KLAB_STATE": tmp_path / "state",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    places.own(monkeypatch, tmp_path, tmp_path)
     monkeypatch.delenv("KLAB_SOURCES", raising=False)
     pin(tmp_path, publish(folder))
     return folder

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fixtures import fakekernels
+from fixtures import fakekernels, places
 from klab import digest, store
 from klab.errors import KlabError
 from klab.kernel import artefact, build, flavour, source
@@ -49,13 +49,7 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     (folder / "flavours.yml").write_text(yaml.safe_dump(flavours))
     (folder / "fragments/base.config").write_text(BASE)
-    for name, value in {
-        "KLAB_KERNELS": folder,
-        "KLAB_BUILD_ROOT": "host",
-        "KLAB_CACHE": tmp_path / "cache",
-        "KLAB_STATE": tmp_path / "state",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    places.own(monkeypatch, tmp_path, folder)
     flavour.read.cache_clear()
     return folder
 

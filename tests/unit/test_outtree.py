@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from fixtures import fakekernels
+from fixtures import fakekernels, places
 from klab import digest, lock, store
 from klab.cli import cache
 from klab.errors import KlabError
@@ -29,13 +29,7 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data["flavours"]["tiny"]["fragments"] = ["base"]
     data["flavours"]["twin"] = data["flavours"]["tiny"]
     (folder / "flavours.yml").write_text(yaml.safe_dump(data))
-    for name, value in {
-        "KLAB_KERNELS": folder,
-        "KLAB_BUILD_ROOT": "host",
-        "KLAB_CACHE": tmp_path / "cache",
-        "KLAB_STATE": tmp_path / "state",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    places.own(monkeypatch, tmp_path, folder)
     flavour.read.cache_clear()
     return folder
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -12,10 +11,6 @@ import pytest
 from klab import sandbox
 from klab.errors import KlabError
 from klab.kernel import root
-
-pytestmark = [
-    pytest.mark.skipif(not shutil.which("bwrap"), reason="klab doctor: bubblewrap is missing"),
-]
 
 
 @pytest.fixture(autouse=True)
