@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 
+import pexpect
 import pytest
 
 from klab import catalogue
@@ -68,6 +69,27 @@ def test_a_guest_works_on_the_students_folder(machine: Machine, lab: catalogue.L
     assert done.code == 42, done.out + done.err
     assert done.out.startswith("6."), done.out
     assert machine.output("cat ~/labs/%s/made", lab.id) == "new\n", "what it changed comes back"
+
+
+def test_a_guest_is_a_terminal(machine: Machine, lab: catalogue.Lab) -> None:
+    answers(machine, f"start {lab.name}")
+    words = f"cd ~/labs/{lab.id} && klab guest lab; echo ended with $?; stty -a"
+    ssh = ["-tt", "-F", str(machine.record.ssh_config), machine.name, words]
+    typed = pexpect.spawn("ssh", ssh, timeout=180, encoding="utf-8", dimensions=(31, 97))
+    typed.expect_exact("# ")
+    typed.sendline("uname -r; tty; stty size; sleep 1000")
+    typed.expect(r"-klab-lab\s+/dev/ttyS1\s+31 97")
+    typed.sendintr()
+    typed.expect_exact("# ")
+    typed.sendline("echo typed >made; exit 42")
+    typed.expect_exact("ended with 42")
+    typed.expect(r" icanon .* echo ")  # the terminal is as it was
+    typed.expect(pexpect.EOF)
+    assert machine.output("cat ~/labs/%s/made", lab.id) == "typed\n", "what it changed comes back"
+
+
+def test_a_shell_wants_a_terminal(machine: Machine) -> None:
+    assert "a shell wants a terminal" in answers(machine, "guest lab </dev/null", code=1)
 
 
 def test_what_is_not_meant_is_refused(machine: Machine) -> None:

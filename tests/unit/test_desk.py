@@ -131,15 +131,15 @@ def known(seat, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("line", "text", "code"),
     [
-        ("''\n", "The labs of this machine", 0),
-        ("'' check --help\n", "klab check lkm-lifecycle", 0),
-        ("'' vm destroy --yes\n", "No such command 'vm'", 2),
-        ("'' check\n", "Missing argument 'LAB'", 2),
-        ("'' check no-such-lab\n", "there is no lab", 1),
-        ("'' hint 'unbalanced\n", "No closing quotation", 2),
-        ("../.. guest lab -- true\n", "lies outside of ~/labs", 1),
+        ("'' ''\n", "The labs of this machine", 0),
+        ("'' '' check --help\n", "klab check lkm-lifecycle", 0),
+        ("'' '' vm destroy --yes\n", "No such command 'vm'", 2),
+        ("'' '' check\n", "Missing argument 'LAB'", 2),
+        ("'' '' check no-such-lab\n", "there is no lab", 1),
+        ("'' '' hint 'unbalanced\n", "No closing quotation", 2),
+        ("../.. '' guest lab -- true\n", "lies outside of ~/labs", 1),
         ("", "The labs of this machine", 0),
-        ("'' status\n", "no lab was started here", 0),
+        ("'' '' status\n", "no lab was started here", 0),
     ],
 )
 def test_a_call_is_answered_with_text_and_a_status(capsys, line: str, text: str, code: int) -> None:
@@ -150,8 +150,8 @@ def test_a_call_is_answered_with_text_and_a_status(capsys, line: str, text: str,
 
 @pytest.mark.usefixtures("known")
 def test_hints_come_one_at_a_time_and_are_counted(capsys, seat) -> None:
-    assert "Hint 1 of" in answered("'' hint lkm-lifecycle\n", capsys)[0]
-    assert "Hint 2 of" in answered("'' hint lkm-lifecycle\n", capsys)[0]
+    assert "Hint 1 of" in answered("'' '' hint lkm-lifecycle\n", capsys)[0]
+    assert "Hint 2 of" in answered("'' '' hint lkm-lifecycle\n", capsys)[0]
     assert record.load(seat)["kernel-architecture/lkm-lifecycle"].hints == 2
 
 

@@ -8,12 +8,13 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from threading import Event
 
 import click
 
 from klab import accel, store
 from klab.errors import KlabError
-from klab.guest import initramfs, modules, qemu, runner
+from klab.guest import initramfs, modules, qemu, runner, terminal
 from klab.guest import share as sharing
 from klab.kernel import artefact
 from klab.machine import parts
@@ -32,7 +33,7 @@ def command() -> None:
 @click.option("--memory", type=click.IntRange(min=64), default=512, show_default=True, help="MiB.")
 @click.option("--cpus", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--cmdline", default="", help="More kernel arguments.")
-@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds.")
+@click.option("--timeout", type=float, help="Seconds; else 120, and 8 hours for a shell.")
 @click.option(
     "--accel", "which", type=click.Choice(["auto", "kvm", "tcg"]), default="auto", show_default=True
 )
@@ -62,14 +63,14 @@ def command() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The command runs in a copy of this folder; files that it changed come back.",
 )
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def run(
     *,
     kernel: str,
     memory: int,
     cpus: int,
     cmdline: str,
-    timeout: float,
+    timeout: float | None,
     which: str,
     extra: tuple[Path, ...],
     names: tuple[str, ...],
@@ -79,7 +80,7 @@ def run(
     share: Path | None,
     words: tuple[str, ...],
 ) -> None:
-    """Run WORDS on a kernel; ends with their exit status, 125 when the guest was lost.
+    """Run WORDS on a kernel, or a shell; ends with their exit status, 125 when the guest was lost.
 
     Example: klab guest run --kernel 3f2a -- uname -r
     """
@@ -94,21 +95,31 @@ def run(
         files = {f"klab/{path.name}": (initramfs.PROGRAM, path.read_bytes()) for path in extra}
         if entry := store.find(artefact.KIND, chosen.digest):
             files |= modules.files(entry, names)
+        line = shlex.join(words) if len(words) > 1 else words[0] if words else ""
+        line = line or terminal.script(base, terminal.here())
         if share:
             files |= sharing.files(share)
-            line = shlex.join(words) if len(words) > 1 else words[0]
-            words = (sharing.script(line),)
+            line = sharing.script(line)
+        keys = sys.stdin.fileno()
+
+        def talk(path: Path) -> None:
+            with terminal.raw(keys):
+                terminal.bridge(path, keys, show, left)
+
+        left = Event()
         ran = runner.run(
             chosen.path,
-            words,
+            [line],
             files=files,
             which=accel.probe().accel if which == "auto" else which,
             memory=memory,
             cpus=cpus,
             cmdline=cmdline,
-            deadline_s=timeout,
+            deadline_s=timeout or (120.0 if words else terminal.SHELL_S),
             keep=keep,
             on_output=show,
+            on_serial=None if words else talk,
+            left=left,
             base=base,
             devices=devices,
             fresh=fresh,

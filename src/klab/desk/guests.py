@@ -7,11 +7,12 @@ import shlex
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
+from threading import Event
 
 from klab import accel
 from klab.desk import place as places
 from klab.errors import KlabError
-from klab.guest import modules, runner, share
+from klab.guest import modules, runner, share, terminal
 from klab.kernel import artefact
 from klab.kernel import flavour as flavours
 from klab.machine.model import Machine
@@ -28,17 +29,25 @@ def run(
     words: Sequence[str],
     *,
     base: str,
+    screen: str,
+    source: int,
     tell: Callable[[bytes], None],
 ) -> int:
-    """Run a command line on a flavour's kernel; its exit status.
+    """Run a command line on a flavour's kernel, without words a shell; its exit status.
 
     place: a folder as seen from ~/labs, which the command runs in a copy of; empty: none.
+    screen: a shell's terminal (terminal.script), whose keys come from the file `source`.
     tell: hears the output. Raises KlabError when the guest is lost or the kernel not built.
     """
     if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
         raise KlabError(f"{place} lies outside of ~/labs", step=STEP, mend="cd ~/labs")
     kernel = artefact.get(flavour)
-    line = shlex.join(words) if len(words) > 1 else words[0]
+    line = shlex.join(words) if len(words) > 1 else words[0] if words else terminal.script(base, screen)
+    left = Event()
+
+    def talk(path: Path) -> None:
+        terminal.bridge(path, source, tell, left)
+
     with tempfile.TemporaryDirectory(prefix="klab-share-") as name:
         folder = Path(name)
         shared = bool(place) and places.get(machine, place, folder)
@@ -50,8 +59,10 @@ def run(
             memory=MEMORY,
             cmdline=" ".join(flavours.load(flavour).cmdline),
             files=files,
-            deadline_s=DEADLINE_S,
+            deadline_s=DEADLINE_S if words else terminal.SHELL_S,
             on_output=tell,
+            on_serial=None if words else talk,
+            left=left,
             base=base,
         )
         if shared:

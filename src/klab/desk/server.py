@@ -25,9 +25,13 @@ from klab.guest import qemu
 from klab.machine import model
 
 LINE = 4096  # bytes of a call
+LOST = 125  # exit status for a guest that gave none
 WIDTH = 96  # columns
-PLACE = "klab.place"
+PLACE, SCREEN = "klab.place", "klab.screen"
 END = "\x1e"  # ASCII "record separator": the line after it is the exit status
+# From here on the connection is a terminal's, until an order that terminals ignore (an
+# operating system command, ECMA-48) brings the exit status in three digits.
+TERMINAL, DONE = f"{END}terminal\n", "\x1b]klab {:3d}\x07"
 # Whatever a student's program printed, it is text for a terminal, not orders to it.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
 
@@ -44,8 +48,13 @@ def show(output: bytes) -> None:
     sys.stdout.flush()
 
 
-def _hang_up(code: int) -> NoReturn:
-    sys.stdout.write(f"{END}{code}\n")
+def _raw(output: bytes) -> None:
+    sys.stdout.buffer.write(output)
+    sys.stdout.buffer.flush()
+
+
+def _hang_up(code: int, end: str = END + "{}\n") -> NoReturn:
+    sys.stdout.write(end.format(code))
     sys.stdout.flush()
     sys.exit(0)
 
@@ -141,17 +150,30 @@ def reset(machine: model.Machine, lab: str) -> int:
 @calls.command(context_settings={"ignore_unknown_options": True})
 @click.argument("flavour")
 @click.option("--base", type=click.Choice([qemu.TINY, qemu.DEBIAN]), default=qemu.TINY, show_default=True)
-@click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def guest(context: click.Context, flavour: str, base: str, words: tuple[str, ...]) -> int:
     """Run a command on another kernel, in a throw-away guest; ends with its exit status.
 
-    In ~/labs or below it the folder goes with it, and files that the command changes come
-    back. Base tiny is busybox, base debian this machine's own programs.
+    Without a command it is a shell, which `exit` ends. In ~/labs or below it the folder goes
+    with it, and files that the command changes come back. Base tiny is busybox, base debian
+    this machine's own programs.
 
     Example: klab guest san -- sh -c 'insmod lifecore.ko && dmesg | tail'
     """
-    return guests.run(context.obj, context.meta[PLACE], flavour, words, base=base, tell=show)
+    machine, place, screen = context.obj, context.meta[PLACE], context.meta[SCREEN]
+    if words:
+        return guests.run(machine, place, flavour, words, base=base, screen="", source=0, tell=show)
+    if not screen:
+        raise KlabError("a shell wants a terminal", step="desk: guest", mend="ssh -t, or name a command")
+    sys.stdout.write(TERMINAL)
+    sys.stdout.flush()
+    try:
+        code = guests.run(machine, place, flavour, (), base=base, screen=screen, source=0, tell=_raw)
+    except KlabError as error:
+        _raw(f"\r\nklab: {error}\r\n".replace("\n  ", "\r\n  ").encode())
+        code = LOST
+    _hang_up(code, DONE)
 
 
 @calls.command()
@@ -177,11 +199,12 @@ def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:
     line = (read or (lambda: sys.stdin.readline(LINE)))()
     code = 1
     try:
-        # First the folder in which it was typed, as seen from ~/labs; empty: elsewhere.
-        place, *words = shlex.split(line) or [""]
+        # First the folder in which it was typed, as seen from ~/labs; empty: elsewhere. Then
+        # the terminal at which: its kind, rows and columns; empty: none.
+        place, screen, *words = shlex.split(line) or ["", ""]
         context = calls.make_context("klab", words or ["--help"], obj=model.get(name))
         with context:
-            context.meta[PLACE] = place
+            context.meta[PLACE], context.meta[SCREEN] = place, screen
             code = calls.invoke(context)
     except KlabError as error:
         say(f"klab: {error}")

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from klab.errors import KlabError
 from klab.run import TIED
+
+CONNECT_S = 15.0
 
 
 @contextmanager
@@ -31,3 +35,18 @@ def guest(words: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes
     finally:
         process.kill()
         process.wait()
+
+
+def connect(path: Path) -> socket.socket:
+    """A socket that QEMU is about to make. Raises OSError when it does not come."""
+    until = time.monotonic() + CONNECT_S
+    while True:
+        stream = socket.socket(socket.AF_UNIX)
+        try:
+            stream.connect(str(path))
+            return stream
+        except OSError:
+            stream.close()
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)

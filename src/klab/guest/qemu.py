@@ -23,6 +23,7 @@ class Shape:
     """What a guest is: all that a kept one must have in common with one that goes on from it.
 
     memory in MiB. cmdline: more kernel arguments. disk: the lab image, for base debian.
+    cpu: what its processors are beside klab's own choice, such as la57=on.
     """
 
     kernel: Path
@@ -34,6 +35,7 @@ class Shape:
     base: str = TINY
     devices: tuple[str, ...] = ()
     disk: Path | None = None
+    cpu: str = ""
 
     @property
     def line(self) -> str:
@@ -44,26 +46,31 @@ class Shape:
         return " ".join(word for word in words if word)
 
 
+def _board(shape: Shape) -> list[str]:
+    """What each guest has: board, processors, memory, kernel."""
+    cpu = ",".join(filter(None, [accel.CPU[shape.which], shape.cpu]))
+    said = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"]
+    said += ["-accel", argv.ACCEL[shape.which], "-cpu", cpu]
+    said += ["-m", str(shape.memory), "-smp", str(shape.cpus), "-bios", "qboot.rom"]
+    return [*said, "-kernel", str(shape.kernel), "-initrd", str(shape.initrd)]
+
+
+def bare(shape: Shape, folder: Path) -> list[str]:
+    """A guest with a serial line and nothing else; its command line is all the guest's own."""
+    said = [*_board(shape), "-append", shape.cmdline]
+    return [*said, "-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console"]
+
+
 def words(shape: Shape, folder: Path, *, serial: bool = False, incoming: Path | None = None) -> list[str]:
     """The command line. folder: where console, ports and QMP's socket lie.
 
-    serial: a second UART, ttyS1, as a socket. incoming: go on from this kept state.
+    serial: the second UART, ttyS1, is a socket. incoming: go on from this kept state.
     """
-    said = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-no-reboot"]
-    said += [
-        "-machine",
-        "q35",
-        "-accel",
-        argv.ACCEL[shape.which],
-        "-cpu",
-        accel.CPU[shape.which],
-    ]
-    said += ["-m", str(shape.memory), "-smp", str(shape.cpus), "-bios", "qboot.rom"]
-    said += ["-kernel", str(shape.kernel), "-initrd", str(shape.initrd), "-append", shape.line]
+    said = [*_board(shape), "-no-reboot", "-append", shape.line]
     said += ["-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console"]
-    if serial:
-        said += ["-chardev", f"socket,id=serial,path={folder}/serial,server=on,wait=off"]
-        said += ["-serial", "chardev:serial"]
+    # Always there: whether somebody listens is no matter of a kept state.
+    listener = f"socket,id=serial,path={folder}/serial,server=on,wait=off" if serial else "null,id=serial"
+    said += ["-chardev", listener, "-serial", "chardev:serial"]
     said += [
         "-chardev",
         f"socket,id=qmp,path={folder}/qmp,server=on,wait=off",

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
-from threading import Thread
+from threading import Event, Thread
 
 from klab import store
 from klab.errors import KlabError
@@ -133,6 +133,7 @@ def run(
     keep: Path | None = None,
     on_output: Callable[[bytes], None] | None = None,
     on_serial: Callable[[Path], None] | None = None,
+    left: Event | None = None,
     base: str = qemu.TINY,
     devices: Sequence[str] = (),
     fresh: bool = False,
@@ -142,6 +143,7 @@ def run(
     which: the accelerator. memory in MiB. files: more of them in the guest (initramfs.Files).
     keep: where the console is kept, whatever happens. on_output sees output as it comes;
     on_serial runs beside the guest with the socket of its second UART, until that closes.
+    left: once it is set, nobody waits for the guest any more, and it is ended.
     base: `tiny` is busybox, `debian` the lab image. A kernel of klab's cache goes on from
     a kept guest; fresh: it boots. Raises KlabError with the last lines of the console
     when the guest panics, hangs, floods its log or ends without a status.
@@ -155,7 +157,7 @@ def run(
             kernel, which=which, memory=memory, cpus=cpus, cmdline=cmdline, base=base, devices=devices,
             entry=entry, folder=folder,
         )  # fmt: skip
-        kept_state = None if fresh or on_serial or not entry else kept.ensure(asked, entry)
+        kept_state = None if fresh or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time
         words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
         threads = [Thread(target=_hand_over, args=(folder, laid), daemon=True)]
@@ -165,7 +167,7 @@ def run(
             with process.guest(words, folder) as running:
                 for thread in threads:
                     thread.start()
-                why = _watch(running, folder, deadline_s, on_output)
+                why = _watch(running, folder, deadline_s, on_output, left)
             for thread in threads[1:]:
                 thread.join(timeout=5)
         finally:
@@ -196,7 +198,11 @@ def _release(folder: Path) -> None:
 
 
 def _watch(
-    running: Popen[bytes], folder: Path, deadline_s: float, on_output: Callable[[bytes], None] | None
+    running: Popen[bytes],
+    folder: Path,
+    deadline_s: float,
+    on_output: Callable[[bytes], None] | None,
+    left: Event | None,
 ) -> str:
     """Wait for the guest's end; why it was ended before, or nothing."""
     limits = {"console.log": CONSOLE, "output": OUTPUT, "results": RESULTS}
@@ -214,6 +220,8 @@ def _watch(
                 return f"it wrote more than {limit >> 20} MiB ({name.removesuffix('.log')})"
         if ended:
             return ""
+        if left and left.is_set():
+            return "whoever used it has gone"
         if time.monotonic() - began > deadline_s:
             return f"{deadline_s:g} s passed"
         time.sleep(POLL_S)

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from klab.guest import process
+
 SYMBOL = "linux_banner"
 LENGTH = 64  # bytes that are read at the symbol
 PATIENCE_S = 600.0  # until the kernel has booted and stopped
@@ -57,20 +59,6 @@ def address(system_map: str, symbol: str = SYMBOL) -> int | None:
     return int(found[1], 16) if found else None
 
 
-def _connect(path: Path) -> socket.socket:
-    until = time.monotonic() + ANSWER_S
-    while True:
-        stream = socket.socket(socket.AF_UNIX)
-        try:
-            stream.connect(str(path))
-            return stream
-        except OSError:
-            stream.close()
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.05)
-
-
 def talk(path: Path, system_map: str, say: Callable[[str], None]) -> None:
     """Wait until the kernel stops, ask why, read its banner in memory, let it go on.
 
@@ -78,7 +66,7 @@ def talk(path: Path, system_map: str, say: Callable[[str], None]) -> None:
     kernel that never stops is heard as a line that was closed.
     """
     try:
-        with _connect(path) as stream:
+        with process.connect(path) as stream:
             line = Line(stream)
             line.wait(_STOPPED, PATIENCE_S)
             say(f"kgdb: stop reply {line.ask('?')}")

@@ -93,6 +93,7 @@ def finding(promise: model.Promise, kernel: store.Entry, which: str) -> Finding:
             keep=console,
             on_output=output.append,
             on_serial=talk if promise.host == "kgdb" else None,
+            fresh=promise.host == "kgdb",  # its stop may come before a guest could be kept
         )
         wall_s = ran.wall_s
     except KlabError as error:

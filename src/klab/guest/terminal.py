@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A shell in a guest: its second UART is the terminal that someone types at."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import shlex
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event
+
+from klab.errors import KlabError
+from klab.guest import process, qemu
+
+STEP = "guest: shell"
+CHUNK = 4096
+SHELL_S = 8 * 3600.0  # until a shell that nobody left is ended
+_SCREEN = re.compile(r"([\w.+-]{1,40}) ([1-9]\d{0,3}) ([1-9]\d{0,3})")
+
+
+def script(base: str, screen: str) -> str:
+    """The command that is a shell there. screen: name, rows and columns of the terminal.
+
+    A terminal of an unknown kind counts as the simplest of 24 times 80.
+    """
+    kind, rows, columns = found.groups() if (found := _SCREEN.fullmatch(screen)) else ("dumb", "24", "80")
+    shell = "exec bash -i" if base == qemu.DEBIAN else "PS1='\\w # ' exec sh -i"
+    inner = f"stty sane rows {rows} cols {columns}; export TERM={kind}; {shell}"
+    return f"setsid -c sh -c {shlex.quote(inner)} <>/dev/ttyS1 >&0 2>&1"
+
+
+def here() -> str:
+    """The terminal that this process runs in, as `script` wants it. Raises KlabError for none."""
+    if not sys.stdin.isatty():
+        raise KlabError(
+            "a shell wants a terminal, and there is none", step=STEP, mend="name a command: … -- COMMAND"
+        )
+    size = os.get_terminal_size(sys.stdin.fileno())
+    return f"{os.environ.get('TERM', 'dumb')} {size.lines} {size.columns}"
+
+
+@contextmanager
+def raw(source: int) -> Iterator[None]:
+    """Each key as it is typed, also Ctrl-C: the guest's terminal knows what it means."""
+    before = termios.tcgetattr(source)
+    try:
+        tty.setraw(source)
+        yield
+    finally:
+        termios.tcsetattr(source, termios.TCSADRAIN, before)
+
+
+def bridge(path: Path, source: int, sink: Callable[[bytes], None], left: Event) -> None:
+    """Carry bytes between a UART's socket and someone's keys and screen until one of them ends.
+
+    left: set when there are no more keys, as whoever typed them has gone.
+    """
+    with suppress(OSError), process.connect(path) as line:
+        while True:
+            for ready in select.select([line.fileno(), source], [], [])[0]:
+                if ready != source:
+                    if not (heard := line.recv(CHUNK)):
+                        return
+                    sink(heard)
+                elif keys := os.read(source, CHUNK):
+                    line.sendall(keys)
+                else:
+                    left.set()
+                    return
