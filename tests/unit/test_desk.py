@@ -12,7 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from klab.desk import place, record, server
+from klab import sandbox
+from klab.desk import guests, place, record, server
 from klab.errors import KlabError
 
 
@@ -138,6 +139,7 @@ def known(seat, monkeypatch: pytest.MonkeyPatch) -> None:
         ("'' '' check no-such-lab\n", "there is no lab", 1),
         ("'' '' hint 'unbalanced\n", "No closing quotation", 2),
         ("../.. '' guest lab -- true\n", "lies outside of ~/labs", 1),
+        ("'' '' guest --make lab -- true\n", "nothing to make", 1),
         ("", "The labs of this machine", 0),
         ("'' '' status\n", "no lab was started here", 0),
     ],
@@ -158,3 +160,29 @@ def test_hints_come_one_at_a_time_and_are_counted(capsys, seat) -> None:
 def test_what_a_program_prints_gives_no_orders(capsys) -> None:
     server.show(b"plain\n\x1b]0;title\x07\x1e0\n")
     assert capsys.readouterr().out == "plain\n?]0;title??0\n"
+
+
+@pytest.mark.parametrize(("code", "ran"), [(0, 1), (2, 0)])
+def test_a_guest_gets_what_was_made_for_its_kernel(seat, monkeypatch, code: int, ran: int) -> None:
+    runs, said = [], []
+    kernel = SimpleNamespace(file=Path)
+
+    def build(words, *, folder, kernel, **_):
+        (folder / "it.ko").write_bytes(b"built")
+        return sandbox.Said(code, "", "it.c:1: error")
+
+    def run(*_, files, **__):
+        runs.append(files["klab/share/it.ko"][1])
+        return SimpleNamespace(status=0, results={})
+
+    monkeypatch.setattr(guests.artefact, "get", lambda flavour: kernel)
+    monkeypatch.setattr(guests.modules, "files", lambda kernel: {})
+    monkeypatch.setattr(guests.places, "get", lambda machine, place, folder: True)
+    monkeypatch.setattr(guests.places, "update", lambda *_: None)
+    monkeypatch.setattr(guests.sandbox, "run", build)
+    monkeypatch.setattr(guests.runner, "run", run)
+    found = guests.run(
+        seat, "./a/b", "lab", ["true"], base="tiny", screen="", source=0, tell=said.append, make=True
+    )
+    assert (found, runs) == (code, [b"built"] * ran)
+    assert said == ([] if ran else [b"it.c:1: error"])

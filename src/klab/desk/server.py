@@ -150,26 +150,31 @@ def reset(machine: model.Machine, lab: str) -> int:
 @calls.command(context_settings={"ignore_unknown_options": True})
 @click.argument("flavour")
 @click.option("--base", type=click.Choice([qemu.TINY, qemu.DEBIAN]), default=qemu.TINY, show_default=True)
+@click.option("--make", is_flag=True, help="Build the folder for that kernel first.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
-def guest(context: click.Context, flavour: str, base: str, words: tuple[str, ...]) -> int:
+def guest(context: click.Context, flavour: str, base: str, make: bool, words: tuple[str, ...]) -> int:
     """Run a command on another kernel, in a throw-away guest; ends with its exit status.
 
     Without a command it is a shell, which `exit` ends. In ~/labs or below it the folder goes
     with it, and files that the command changes come back. Base tiny is busybox, base debian
     this machine's own programs.
 
-    Example: klab guest san -- sh -c 'insmod lifecore.ko && dmesg | tail'
+    Example: klab guest --make san -- sh -c 'insmod lifecore.ko && dmesg | tail'
     """
     machine, place, screen = context.obj, context.meta[PLACE], context.meta[SCREEN]
     if words:
-        return guests.run(machine, place, flavour, words, base=base, screen="", source=0, tell=show)
+        return guests.run(
+            machine, place, flavour, words, base=base, screen="", source=0, tell=show, make=make
+        )
     if not screen:
         raise KlabError("a shell wants a terminal", step="desk: guest", mend="ssh -t, or name a command")
     sys.stdout.write(TERMINAL)
     sys.stdout.flush()
     try:
-        code = guests.run(machine, place, flavour, (), base=base, screen=screen, source=0, tell=_raw)
+        code = guests.run(
+            machine, place, flavour, (), base=base, screen=screen, source=0, tell=_raw, make=make
+        )
     except KlabError as error:
         _raw(f"\r\nklab: {error}\r\n".replace("\n  ", "\r\n  ").encode())
         code = LOST
