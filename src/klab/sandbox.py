@@ -13,7 +13,7 @@ import random
 import shlex
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -26,6 +26,7 @@ from klab.kernel import root
 from klab.run import TIED
 
 STEP = "sandbox"
+ENDED = "was ended: "  # in the error about a command that overran what it may
 WORK = "/work"
 OUTPUT = 256 << 10  # bytes kept of each stream
 FLOOD = 64 << 20  # bytes after which whoever prints them is ended
@@ -86,7 +87,13 @@ def _binds(tools: Path, kernel: store.Entry | None) -> list[tuple[str, Path]]:
     return pairs
 
 
-def _words(tools: Path, folder: Path, kernel: store.Entry | None, command: Sequence[str]) -> list[str]:
+def _words(
+    tools: Path,
+    folder: Path,
+    kernel: store.Entry | None,
+    shows: Mapping[str, Path],
+    command: Sequence[str],
+) -> list[str]:
     """bubblewrap's words."""
     words = [
         "bwrap",
@@ -99,7 +106,7 @@ def _words(tools: Path, folder: Path, kernel: store.Entry | None, command: Seque
     ]
     words += ["--uid", "1000", "--gid", "1000", "--hostname", "sandbox", "--proc", "/proc", "--dev", "/dev"]
     words += ["--size", str(64 << 20), "--tmpfs", "/tmp"]  # noqa: S108 - its own, inside
-    for place, source in _binds(tools, kernel):
+    for place, source in [*_binds(tools, kernel), *shows.items()]:
         words += (
             ["--symlink", str(source.readlink()), place]
             if source.is_symlink()
@@ -129,15 +136,15 @@ def _limits(memory_mib: int, deadline_s: float) -> list[str]:
     return [*limits, "--nofile=1024"]
 
 
-def _as_nobody(
-    words: list[str], folder: Path, tools: Path, kernel: store.Entry | None
-) -> tuple[list[str], int]:
+def _as_nobody(words: list[str], folder: Path, read: Iterable[Path]) -> tuple[list[str], int]:
     """For root: the same, run by an id of its own that may enter only what is shown to it."""
     number = random.choice(IDS)  # noqa: S311 - any that is free will do
     # The cache may lie where only root can go, so it is shown at places that all may enter.
-    shown = {folder: "/run/klab/work", tools: "/run/klab/tools"}
-    if kernel:
-        shown[modules.ensure(kernel)] = "/run/klab/kernel"
+    tops: list[Path] = []
+    for path in sorted(set(read)):
+        if not any(path.is_relative_to(top) for top in tops):
+            tops.append(path)
+    shown = {folder: "/run/klab/work"} | {top: f"/run/klab/{n}" for n, top in enumerate(tops)}
     script = "mount -t tmpfs -o mode=755 klab /run; " + "; ".join(
         f"mkdir -p {place}; mount --bind {shlex.quote(str(source))} {place}"
         for source, place in shown.items()
@@ -185,10 +192,12 @@ def run(
     deadline_s: float = 60.0,
     memory_mib: int = 1024,
     toolchain: str = root.GCC,
+    shows: Mapping[str, Path] | None = None,
 ) -> Said:
     """Run a command in `folder`, which it sees as /work, and wait for its end.
 
-    kernel: its headers are in KDIR. memory_mib: of each process. Raises KlabError when the
+    kernel: its headers are in KDIR. memory_mib: of each process. shows: more folders to be
+    read, {place inside: folder}, one in another behind it. Raises KlabError when the
     command had to be ended (time, output, disk) or the sandbox cannot be made. Root and
     ordinary users get the same; root's files in `folder` then belong to an id of nobody's.
     """
@@ -196,9 +205,11 @@ def run(
     if tools is None:
         raise KlabError("there is no sandbox without a build root", step=STEP, mend="unset KLAB_BUILD_ROOT")
     folder = folder.resolve()
-    words = [*_limits(memory_mib, deadline_s), *_words(tools, folder, kernel, command)]
+    shown = dict(shows or {})
+    words = [*_limits(memory_mib, deadline_s), *_words(tools, folder, kernel, shown, command)]
     if os.geteuid() == 0:
-        words, owner = _as_nobody(words, folder, tools, kernel)
+        read = [tools, *([modules.ensure(kernel)] if kernel else []), *shown.values()]
+        words, owner = _as_nobody(words, folder, read)
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, owner, owner, follow_symlinks=False)
     began = time.monotonic()
@@ -230,7 +241,7 @@ def run(
     if why:
         last = streams[1].text()[-500:] or streams[0].text()[-500:]
         raise KlabError(
-            f"`{shlex.join(command)}` was ended: {why}\n{last}",
+            f"`{shlex.join(command)}` {ENDED}{why}\n{last}",
             step=STEP,
             mend="look for a loop that never ends",
         )

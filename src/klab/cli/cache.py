@@ -14,15 +14,19 @@ from klab import digest as digests
 from klab import namespace, retention, store
 from klab.cli.verb import Outcome, check_option, verb
 from klab.image import claim
-from klab.kernel import outtree
+from klab.kernel import outtree, student
 from klab.machine import model
 from klab.paths import cache_dir
 
-KINDS = ("roots", "sources", "kernels", "modules", "probes", "guests", "rootfs", "images")
+KINDS = [
+    *("roots", "sources", "kernels", "modules", "probes", "guests", "rootfs", "images"),
+    *(student.REFERENCE, student.KIND),
+]
 # Of what sort an entry is, as its manifest tells: a new kernel of one flavour supersedes
 # none of another.
 SORT = {"roots": "toolchain", "guests": "guest"}
 SORT |= dict.fromkeys(("kernels", "modules", "probes", "images"), "flavour")
+SORT |= dict.fromkeys((student.REFERENCE, student.KIND), "fragments")
 
 
 @click.group()

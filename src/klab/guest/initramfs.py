@@ -36,6 +36,10 @@ def _record(name: str, mode: int, content: bytes = b"", device: tuple[int, int] 
     return head + b"\0" * (-len(head) % 4) + content + b"\0" * (-len(content) % 4)
 
 
+# What init says before it has mounted /dev goes to the console. An archive before another one.
+CONSOLE = _record("dev", FOLDER | 0o755) + _record("dev/console", DEVICE | 0o600, device=(5, 1))
+
+
 def archive(files: Files) -> bytes:
     """A cpio archive of {path: (mode with its type, content)}; folders above them are added."""
     folders = {str(above) for name in files for above in Path(name).parents} - {"."}
@@ -54,9 +58,7 @@ def _base(busybox: Path) -> bytes:
     files["bin/busybox"] = (PROGRAM, busybox.read_bytes())
     files.update({f"bin/{name}": (LINK | 0o777, b"busybox") for name in _applets(busybox)})
     files["init"] = (PROGRAM, data_file("guest-init.sh").read_bytes())
-    # What init says before it has mounted /dev goes to the console.
-    console = _record("dev", FOLDER | 0o755) + _record("dev/console", DEVICE | 0o600, device=(5, 1))
-    return console + archive(files)
+    return CONSOLE + archive(files)
 
 
 def _download(folder: Path) -> Path:

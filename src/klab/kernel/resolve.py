@@ -8,10 +8,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import kconfiglib
 
@@ -44,30 +43,15 @@ def dropped(requests: Mapping[str, Request], config: Mapping[str, str]) -> dict[
     }
 
 
-def _reasons(
-    tools: Toolroot, wanted: Mapping[str, Request], names: list[str]
-) -> dict[str, list[dict[str, Any]]]:
-    asked = [f"{name}={wanted[name].value}" for name in names]
-    argv = tools.argv(
-        [
-            "python3",
-            f"{tools.inside(WORK)}/conf/explain.py",
-            tools.inside(SRC),
-            f"{tools.inside(WORK)}/out/.config",
-            *asked,
-        ]
-    )
-    done = subprocess.run(
-        argv,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **tools.env(dict(word.split("=", 1) for word in tools.make))},
-    )
-    try:
-        return dict(json.loads(done.stdout))
-    except ValueError:
-        return {}
+def _runs(tools: Toolroot) -> Callable[[list[str]], str]:
+    """How a program runs in a build root; it answers with what that printed."""
+
+    def answer(argv: list[str]) -> str:
+        env = {**os.environ, **tools.env(dict(word.split("=", 1) for word in tools.make))}
+        done = subprocess.run(tools.argv(argv), capture_output=True, text=True, check=False, env=env)
+        return done.stdout
+
+    return answer
 
 
 def _mend(tool: bool) -> str:
@@ -78,17 +62,31 @@ def _mend(tool: bool) -> str:
 
 
 def prove(
-    tools: Toolroot, requests: Mapping[str, Request], config: Mapping[str, str], log: Path
+    requests: Mapping[str, Request],
+    config: Mapping[str, str],
+    *,
+    src: str,
+    work: str,
+    answer: Callable[[list[str]], str],
+    log: Path | None = None,
 ) -> dict[str, Request]:
     """The requests, where an optional one that was dropped says what it became.
 
-    Raises KlabError naming each other dropped symbol, its fragment and what it lacks.
+    src, work: where the tree and the folder of `prepare` stand for `answer`, which runs a
+    program there and returns what it printed. Raises KlabError naming each other dropped
+    symbol, its fragment and what it lacks.
     """
     gone = dropped(requests, config)
     lost = {name: seen for name, seen in gone.items() if not requests[name].optional}
     if not lost:
         return {name: replace(request, became=gone.get(name, "")) for name, request in requests.items()}
-    why = _reasons(tools, requests, sorted(lost))
+    asked = [f"{name}={requests[name].value}" for name in sorted(lost)]
+    try:
+        why = dict(
+            json.loads(answer(["python3", f"{work}/conf/explain.py", src, f"{work}/out/.config", *asked]))
+        )
+    except ValueError:
+        why = {}
     lines = []
     for name, seen in sorted(lost.items()):
         because = "; ".join(reason["text"] for reason in why.get(name, [])) or "no reason found, see the log"
@@ -103,14 +101,8 @@ def prove(
     )
 
 
-def resolve(flavour: Built, tools: Toolroot, source: Path, work: Path, log: Path) -> dict[str, Request]:
-    """Write `work`/out/.config for a flavour and prove it; returns the requests, some of
-    which may have been dropped because they are optional.
-
-    The kernel's own Kconfig resolves. Raises KlabError before anything is compiled
-    when a symbol was dropped.
-    """
-    requests = flavour.requests()
+def prepare(requests: Mapping[str, Request], work: Path) -> None:
+    """Lay into `work` what `script` and `prove` need there."""
     conf = work / "conf"
     shutil.rmtree(conf, ignore_errors=True)
     conf.mkdir(parents=True)
@@ -118,15 +110,32 @@ def resolve(flavour: Built, tools: Toolroot, source: Path, work: Path, log: Path
     (conf / ASKED).write_text(render(requests.values()))
     for path in (Path(explain.__file__), Path(kconfiglib.__file__)):
         shutil.copy(path, conf)
-    bound = tools.with_binds({SRC: source, WORK: work})
-    asked = f"{bound.inside(WORK)}/conf/{ASKED}"
-    make = f"make -s -C {bound.inside(SRC)} O={bound.inside(WORK)}/out {' '.join(tools.make)}"
-    script = f"set -e; KCONFIG_ALLCONFIG={asked} {make} {flavour.base}"
-    if flavour.base == TINY:
+
+
+def script(base: str, *, src: str, work: str, make: Sequence[str] = ()) -> str:
+    """The shell's words that write `work`/out/.config: the kernel's own Kconfig resolves."""
+    asked = f"{work}/conf/{ASKED}"
+    command = f"make -s -C {src} O={work}/out {' '.join(make)}"
+    if base == TINY:
         # The tree's own list of what to leave out comes first; the rest stays off, too.
-        script = (
-            f"set -e; {make} {TINY}; cat {bound.inside(WORK)}/out/.config {asked} > {asked}.whole;"
-            f" KCONFIG_ALLCONFIG={asked}.whole {make} allnoconfig"
+        return (
+            f"set -e; {command} {TINY}; cat {work}/out/.config {asked} > {asked}.whole;"
+            f" KCONFIG_ALLCONFIG={asked}.whole {command} allnoconfig"
         )
-    run.logged(bound.argv(["sh", "-c", script]), log=log, step=STEP, env=bound.env({"ARCH": "x86_64"}))
-    return prove(bound, requests, read_config((work / "out/.config").read_text()), log)
+    return f"set -e; KCONFIG_ALLCONFIG={asked} {command} {base}"
+
+
+def resolve(flavour: Built, tools: Toolroot, source: Path, work: Path, log: Path) -> dict[str, Request]:
+    """Write `work`/out/.config for a flavour and prove it; returns the requests, some of
+    which may have been dropped because they are optional.
+
+    Raises KlabError before anything is compiled when a symbol was dropped.
+    """
+    requests = flavour.requests()
+    prepare(requests, work)
+    bound = tools.with_binds({SRC: source, WORK: work})
+    src, inside = bound.inside(SRC), bound.inside(WORK)
+    argv = bound.argv(["sh", "-c", script(flavour.base, src=src, work=inside, make=tools.make)])
+    run.logged(argv, log=log, step=STEP, env=bound.env({"ARCH": "x86_64"}))
+    config = read_config((work / "out/.config").read_text())
+    return prove(requests, config, src=src, work=inside, answer=_runs(bound), log=log)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from klab import catalogue, sandbox, store
 from klab.errors import KlabError
-from klab.kernel import artefact
+from klab.kernel import artefact, resolve, student
 from klab.kernel import flavour as flavours
 from klab.lab import workspace
 from klab.testing import expect
@@ -19,7 +19,6 @@ from klab.testing.observe import BUILDS, PASS, RECORDER
 MAKE_S = 180.0  # seconds for a student's `make`; a module takes ten on a loaded host
 RUN_S = 60.0
 MEMORY = 1024  # MiB
-ENDED = "was ended: "  # how the sandbox says that a command overran what it may
 TELLING = 1500  # characters of a build's output
 
 
@@ -43,6 +42,15 @@ class Built:
             expected=f"the file {name}",
             look="Makefile",
         )
+
+
+@dataclass(frozen=True)
+class OwnKernel:
+    """A kernel that the student has made. image: its bzImage; config: {symbol: value, n for not set}."""
+
+    image: Path
+    symbols: Path
+    config: dict[str, str]
 
 
 @dataclass
@@ -88,7 +96,7 @@ class Workbench:
                 toolchain=flavours.load(flavour).toolchain,
             )
         except KlabError as error:
-            if ENDED not in error.what:
+            if sandbox.ENDED not in error.what:
                 raise
             expect.fail(what, observed=error.what, expected="a build that ends", look=error.mend)
         log = f"{said.out}{said.err}"
@@ -101,6 +109,28 @@ class Workbench:
             )
         RECORDER.note(PASS, what)
         return Built(folder, log)
+
+    def own_kernel(
+        self, *fragments: Path, reference: student.Wanted, patch: Path | None = None
+    ) -> OwnKernel:
+        """The pinned kernel with `patch`, configured by tinyconfig and the fragments.
+
+        reference: a kernel of the grader's, as like to this one as possible: the build goes on
+        from it. The same content is built once. The test fails with what Kconfig, git or the
+        compiler say of the student's work.
+        """
+        __tracebackhide__ = True
+        student.ensure(reference)  # where this fails it is not the student's fault
+        what = f"{BUILDS} a kernel"
+        try:
+            entry = student.ensure(student.Wanted(fragments, patch), reference)
+        except student.Refused as error:
+            seen = f"{error.what}:\n{_telling(error.said)}" if error.said else error.what
+            look = _place(error.said) or error.mend or (patch or fragments[-1]).name
+            expect.fail(what, observed=seen, expected="a kernel as it was asked for", look=look)
+        RECORDER.note(PASS, what)
+        config = resolve.read_config(entry.file("config").read_text())
+        return OwnKernel(entry.file("bzImage"), entry.file("System.map"), config)
 
     def run(
         self, command: Sequence[str], *, folder: Path, deadline_s: float = RUN_S, memory: int = MEMORY
@@ -122,4 +152,4 @@ def _telling(log: str) -> str:
 def _place(log: str) -> str:
     """`file:line` of the first error, or nothing."""
     line = next((line for line in log.splitlines() if " error:" in line), "")
-    return ":".join(line.split(":")[:2]).removeprefix("/work/")
+    return ":".join(line.split(":")[:2]).removeprefix("/work/").removeprefix(f"{student.SRC}/")
