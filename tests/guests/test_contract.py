@@ -25,17 +25,12 @@ STEPS = [
     "reset",
     "start again",
 ]
-ENVIRONMENT = "from klab.testing import expect\ndef test_it(lab):\n    expect.equal(1, 1, 'it is', look='')\n"
 
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The tiny lab. What its environment must have wants a kernel, so that part is another test's."""
-    folder = tinylabs.lay_out(tmp_path, monkeypatch)
-    (tmp_path / "generic").mkdir()
-    (tmp_path / "generic/test_environment.py").write_text(ENVIRONMENT)
-    monkeypatch.setattr(grade, "GENERIC", tmp_path / "generic")
-    return folder
+    tinylabs.without_kernel(tmp_path, monkeypatch)
+    return tinylabs.lay_out(tmp_path, monkeypatch)
 
 
 def prove(*, fresh: bool = True, at_once: int = 1) -> Proof:
@@ -94,7 +89,7 @@ def test_what_spoils_a_lab(lab: Path, *, file: str, text: str, step: str, word: 
 
 
 def test_a_broken_environment_ends_the_rest(lab: Path, tmp_path: Path) -> None:
-    (tmp_path / "generic/test_environment.py").write_text(ENVIRONMENT.replace("1, 1", "1, 2"))
+    (tmp_path / "generic/test_environment.py").write_text(tinylabs.ENVIRONMENT.replace("1, 1", "1, 2"))
     found = prove()
     assert [step.word for step in found.steps] == ["green", "red", *[NOT_RUN] * 7]
     assert found.word == "red"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from klab.catalogue.model import Lab
 from klab.errors import KlabError
+from klab.lab import seal
 
 STEP = "catalogue: check"
 _OLD_NEW = re.compile(r"^(--- )a/(.*\n\+\+\+ (?:b/|/dev/null))|^(--- /dev/null\n)", re.MULTILINE)
@@ -41,6 +42,11 @@ def _refusal(patch: str, root: Path) -> str:
     return done.stderr.strip() if done.returncode else ""
 
 
+def closed(path: Path) -> bool:
+    """Whether nobody here can tell what a patch says: it is sealed, and there is no key."""
+    return seal.sealed(path) and not seal.key_named()
+
+
 def check(labs: Iterable[Lab], root: Path) -> list[KlabError]:
     """Patches that do not apply, say no mistake, or change what the student does not edit."""
     found: list[KlabError] = []
@@ -48,9 +54,9 @@ def check(labs: Iterable[Lab], root: Path) -> list[KlabError]:
     for lab in labs:
         row = []
         for path in [lab.solution, *lab.wrongs]:
-            if not path.is_file():
+            if not path.is_file() or closed(path):
                 continue
-            text = path.read_text()
+            text = seal.text(path)
             found += _manners(lab, path, text)
             row.append((path, _moved(text, str(lab.starter.relative_to(root)))))
         rows.append(row)
@@ -77,7 +83,7 @@ def _turn(turn: Sequence[tuple[Path, str]], root: Path) -> list[KlabError]:
 def _line(path: Path, said: str) -> int:
     """The hunk's line in the patch when git names the line of the file, else 1."""
     name = re.search(r"patch failed: .*:(\d+)$", said, re.MULTILINE)
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(seal.text(path).splitlines(), 1):
         if name and line.startswith(f"@@ -{name[1]}"):
             return number
     return 1

@@ -32,6 +32,8 @@ COMMANDS = {
     "collect": "lab",
     "new": "catalogue",
     "catalogue": "catalogue",
+    "seal": "seal",
+    "unseal": "seal",
     "contract": "contract",
     "matrix": "contract",
     "desk": "desk",

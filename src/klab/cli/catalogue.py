@@ -10,6 +10,7 @@ import click
 from klab import catalogue
 from klab.cli.verb import Outcome, verb
 from klab.errors import KlabError
+from klab.lab import seal
 from klab.paths import tilde
 
 group = click.Group()
@@ -151,7 +152,8 @@ def check() -> Outcome:
 
     Example: klab catalogue check
     """
-    from klab.catalogue import claims  # noqa: PLC0415 - knows kernels, which listing labs need not
+    # They know kernels and patches, which listing labs need not.
+    from klab.catalogue import claims, patches  # noqa: PLC0415
 
     found = catalogue.check()
     if found:
@@ -164,4 +166,6 @@ def check() -> Outcome:
         f"not told, for the kernel {name} is not in the cache: CONFIG_{', CONFIG_'.join(symbols)}"
         for name, symbols in left.items()
     ]
-    return Outcome(False, "\n".join(lines), {"errors": [], "untold": left})
+    closed = [path for lab in course.labs.values() for path in seal.answers(lab) if patches.closed(path)]
+    lines += [f"not told, for it is sealed: {tilde(path)}" for path in closed]
+    return Outcome(False, "\n".join(lines), {"errors": [], "untold": left, "sealed": closed})

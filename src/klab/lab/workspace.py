@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from klab import digest as digests
 from klab.errors import KlabError
+from klab.lab import seal
 
 if TYPE_CHECKING:
     from klab.catalogue import Lab
@@ -39,9 +40,12 @@ def _apply(patch: Path, folder: Path) -> None:
     # git applies exactly or not at all; the ceiling keeps it from taking the folder for
     # a part of a checkout around it, where it would skip the files without a word.
     alone = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
-    argv = ["git", "apply", "-p1", "--whitespace=nowarn", str(patch.resolve())]
+    argv = ["git", "apply", "-p1", "--whitespace=nowarn", "-"]
+    said = seal.text(patch)
     try:
-        done = subprocess.run(argv, cwd=folder, env=alone, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            argv, cwd=folder, env=alone, input=said, capture_output=True, text=True, check=False
+        )
     except OSError as error:
         raise KlabError(f"cannot run git: {error.strerror}", step=STEP, mend="klab doctor") from None
     if done.returncode:
