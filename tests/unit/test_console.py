@@ -32,6 +32,7 @@ SPLATS = {
     "sleeping in atomic context": "BUG: sleeping function called from invalid context at mm/a.c:1",
     "refcount": "refcount_t: underflow; use-after-free.",
     "list corruption": "list_del corruption. prev->next should be 1, but was 2",
+    "unclaimed interrupt": 'irq 20: nobody cared (try booting with the "irqpoll" option)',
     "panic": "Kernel panic - not syncing: sysrq triggered crash",
 }
 HARMLESS = [
