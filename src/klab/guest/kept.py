@@ -53,7 +53,7 @@ def digest(shape: qemu.Shape, kernel: str) -> str:
 def _sort(shape: qemu.Shape, kernel: store.Entry) -> str:
     """What a newer state supersedes: the same guest on an older kernel of the flavour."""
     size = f"{shape.base} {shape.memory} MiB {shape.cpus} CPU {shape.which}"
-    return " ".join([str(kernel.manifest["flavour"]), size, *shape.devices, shape.cmdline]).strip()
+    return " ".join([str(kernel.manifest["flavour"]), size, *shape.devices, shape.cpu, shape.cmdline]).strip()
 
 
 def ensure(shape: qemu.Shape, kernel: store.Entry) -> Path:

@@ -97,6 +97,7 @@ def shape(
     cmdline: str = "",
     base: str = qemu.TINY,
     devices: Sequence[str] = (),
+    cpu: str = "",
     entry: store.Entry | None,
     folder: Path,
 ) -> qemu.Shape:
@@ -111,7 +112,7 @@ def shape(
         initrd = folder / "initrd"
         initrd.write_bytes(plain.read_bytes() + initramfs.archive(drivers))
     disk = parts.newest_image().path if base == qemu.DEBIAN else None
-    return qemu.Shape(kernel, initrd, which, memory, cpus, cmdline, base, tuple(devices), disk)
+    return qemu.Shape(kernel, initrd, which, memory, cpus, cmdline, base, tuple(devices), disk, cpu)
 
 
 def _entry(kernel: Path) -> store.Entry | None:
@@ -136,6 +137,7 @@ def run(
     left: Event | None = None,
     base: str = qemu.TINY,
     devices: Sequence[str] = (),
+    cpu: str = "",
     fresh: bool = False,
 ) -> Ran:
     """Run `command` (shell words) on `kernel` in a guest, and return when the guest has gone.
@@ -144,9 +146,10 @@ def run(
     keep: where the console is kept, whatever happens. on_output sees output as it comes;
     on_serial runs beside the guest with the socket of its second UART, until that closes.
     left: once it is set, nobody waits for the guest any more, and it is ended.
-    base: `tiny` is busybox, `debian` the lab image. A kernel of klab's cache goes on from
-    a kept guest; fresh: it boots. Raises KlabError with the last lines of the console
-    when the guest panics, hangs, floods its log or ends without a status.
+    base: `tiny` is busybox, `debian` the lab image. cpu: what its processors have beside
+    klab's own choice. A kernel of klab's cache goes on from a kept guest; fresh: it boots.
+    Raises KlabError with the last lines of the console when the guest panics, hangs, floods
+    its log or ends without a status.
     """
     script = shlex.join(command) if len(command) > 1 else command[0]
     laid = {**(files or {}), "klab/command": (initramfs.PROGRAM, f"{script}\n".encode())}
@@ -155,7 +158,7 @@ def run(
         entry = _entry(kernel)
         asked = shape(
             kernel, which=which, memory=memory, cpus=cpus, cmdline=cmdline, base=base, devices=devices,
-            entry=entry, folder=folder,
+            cpu=cpu, entry=entry, folder=folder,
         )  # fmt: skip
         kept_state = None if fresh or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time

@@ -88,7 +88,9 @@ class Guests:
         cpus: int | None = None,
         cmdline: str = "",
         devices: Sequence[str] | None = None,
+        cpu: str = "",
         base: str = "tiny",
+        fresh: bool = False,
         deadline_s: float = DEADLINE_S,
         may_die: bool = False,
     ) -> runner.Ran:
@@ -96,7 +98,9 @@ class Guests:
 
         kernel: a flavour, or a bzImage; else the lab's flavour. files: {path there: bytes, text
         or a file here}; a file that is executable here is so there. needs: the kernel's own
-        modules that are needed. memory in MiB and cpus: else what the lab needs. may_die: a
+        modules that are needed. memory in MiB and cpus: else what the lab needs. cpu: more of
+        its processors' features, such as la57=on. fresh: it boots, and does not go on from
+        where another one was kept, at the same addresses. may_die: a
         guest that is lost returns, with status LOST and what it wrote until then.
         """
         __tracebackhide__ = True
@@ -128,6 +132,8 @@ class Guests:
                     on_output=output.append,
                     base=base,
                     devices=tuple(self.spec.needs.devices if devices is None else devices),
+                    cpu=cpu,
+                    fresh=fresh,
                 )
             except KlabError as error:
                 lines = console.lines(keep)
