@@ -71,51 +71,51 @@ def test_a_patch_is_in_the_kernel(base: Wanted, tmp_path: Path) -> None:
     source = fakekernels.HERE / "fakelinux/kernel/bpf.c"
     before = source.read_text()
     mine = patch(tmp_path, diff("kernel/bpf.c", before, f"{before}int my_own(void) {{ return 1; }}\n"))
-    entry = student.ensure(Wanted(base.fragments, mine), base)
+    entry = student.ensure(Wanted(base.fragments, mine, base=base))
     assert "T my_own" in entry.file("System.map").read_text()
-    assert "T my_own" not in student.ensure(base).file("System.map").read_text()
+    assert "T my_own" not in student.ensure(base, reference=True).file("System.map").read_text()
     assert "CONFIG_HZ=1000" in entry.file("config").read_text()
 
 
 def test_the_same_content_is_built_once(base: Wanted, tmp_path: Path) -> None:
     mine = tmp_path / "mine.config"
     mine.write_text("CONFIG_BPF_SYSCALL=y\n")
-    first = student.ensure(Wanted((mine,)), base)
+    first = student.ensure(Wanted((mine,), base=base))
     assert builds(tmp_path) == 2, "the reference and the student's"
     mine.write_text("# another comment\nCONFIG_BPF_SYSCALL=y\n")
-    assert student.ensure(Wanted((mine,)), base).digest == first.digest
+    assert student.ensure(Wanted((mine,), base=base)).digest == first.digest
     assert builds(tmp_path) == 2
 
 
 def test_a_reference_keeps_what_others_go_on_from(base: Wanted, tmp_path: Path) -> None:
-    assert student.ensure(base).file(student.LEFT).exists()
-    mine = student.ensure(Wanted(base.fragments), base)
+    assert student.ensure(base, reference=True).file(student.LEFT).exists()
+    mine = student.ensure(Wanted(base.fragments, base=base))
     assert not mine.file(student.LEFT).exists()
-    assert mine.kind != student.ensure(base).kind
+    assert mine.kind != student.ensure(base, reference=True).kind
 
 
 def test_a_symbol_that_is_dropped(base: Wanted, tmp_path: Path) -> None:
     mine = tmp_path / "mine.config"
     mine.write_text("CONFIG_VIRTIO_FS=y\n")
     with pytest.raises(Refused, match=r"CONFIG_VIRTIO_FS=y \(mine.config:1\) became n: .*FUSE"):
-        student.ensure(Wanted((mine,)), base)
+        student.ensure(Wanted((mine,), base=base))
 
 
 def test_a_line_that_is_no_symbol(base: Wanted, tmp_path: Path) -> None:
     mine = tmp_path / "mine.config"
     mine.write_text("CONFIG_EXT4=maybe\n")
     with pytest.raises(Refused, match="cannot read 'CONFIG_EXT4=maybe'"):
-        student.ensure(Wanted((mine,)), base)
+        student.ensure(Wanted((mine,), base=base))
     mine.write_bytes(b"\xff\xfe")
     with pytest.raises(Refused):
-        student.ensure(Wanted((mine,)), base)
+        student.ensure(Wanted((mine,), base=base))
 
 
 def test_what_does_not_compile(base: Wanted, tmp_path: Path) -> None:
     before = (fakekernels.HERE / "fakelinux/kernel/bpf.c").read_text()
     mine = patch(tmp_path, diff("kernel/bpf.c", before, f"#error not yet\n{before}"))
     with pytest.raises(Refused, match="does not compile") as error:
-        student.ensure(Wanted(base.fragments, mine), base)
+        student.ensure(Wanted(base.fragments, mine, base=base))
     assert "not yet" in error.value.said
 
 
@@ -133,7 +133,7 @@ def test_what_does_not_compile(base: Wanted, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_patch_that_does_not_apply(base: Wanted, tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(Refused, match=why):
-        student.ensure(Wanted(base.fragments, patch(tmp_path, text)), base)
+        student.ensure(Wanted(base.fragments, patch(tmp_path, text), base=base))
     assert not (tmp_path / "out").exists()
 
 
@@ -153,7 +153,7 @@ def test_links_out_of_a_build_are_not_followed(
 
     monkeypatch.setattr(sandbox, "run", hostile)
     with pytest.raises(Refused, match="has not made arch/x86/boot/bzImage"):
-        student.ensure(Wanted(base.fragments), base)
+        student.ensure(Wanted(base.fragments, base=base))
 
 
 def test_layers_show_the_tree_as_patched(tmp_path: Path) -> None:

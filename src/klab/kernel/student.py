@@ -34,7 +34,8 @@ STEP = "kernel: build a student's"
 SRC = "/klab/src"
 FILES = {name: artefact.FILES[name] for name in ("bzImage", "System.map", "config")}
 LEFT = "left.tar"  # of a reference: its whole output, with its ages, and its ccache
-BUILD_S = 900.0  # an emulated guest's worth of patience; a reference from nothing takes two minutes
+BUILD_S = 900.0
+REFERENCE_S = 3600.0  # two minutes of a processor, from nothing, when nobody else wants it
 RESOLVE_S = 180.0
 MEMORY = 2048  # MiB of a compiler
 
@@ -49,10 +50,14 @@ class Refused(KlabError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A kernel: fragments upon tinyconfig, and a patch (or none) on the pinned tree."""
+    """A kernel: fragments upon tinyconfig, and a patch (or none) on the pinned tree.
+
+    base: a reference that its build goes on from; no matter for what comes out.
+    """
 
     fragments: tuple[Path, ...]
     patch: Path | None = None
+    base: Wanted | None = None
 
     @property
     def flavour(self) -> flavours.Built:
@@ -68,13 +73,13 @@ class Wanted:
         return digests.of_data(made)
 
 
-def ensure(wanted: Wanted, reference: Wanted | None = None) -> store.Entry:
+def ensure(wanted: Wanted, *, reference: bool = False) -> store.Entry:
     """The kernel, built now unless it is in the cache: bzImage, System.map, config.
 
-    reference: what the build goes on from; without one, the result is a reference itself.
-    Raises Refused when what the student wrote is to blame: a line of the fragment, a symbol
-    that Kconfig drops, a patch that does not apply, an error of the compiler, a build
-    without end. Raises KlabError when something else is.
+    reference: it is the grader's; what the build leaves is kept, too, for others to go on from.
+    Raises Refused when what was written is to blame: a line of the fragment, a symbol that
+    Kconfig drops, a patch that does not apply, an error of the compiler, a build without
+    end. Raises KlabError when something else is.
     """
     tools = root.ready()
     try:
@@ -82,10 +87,10 @@ def ensure(wanted: Wanted, reference: Wanted | None = None) -> store.Entry:
         requests = wanted.flavour.requests()
     except (KlabError, UnicodeDecodeError) as error:
         raise Refused(str(getattr(error, "what", error)), mend=getattr(error, "mend", "")) from None
-    kind = KIND if reference else REFERENCE
+    kind = REFERENCE if reference else KIND
     if entry := store.find(kind, name):
         return entry
-    begin = ensure(reference).file(LEFT) if reference else None
+    begin = ensure(wanted.base, reference=True).file(LEFT) if wanted.base else None
     tree = source.ensure(wanted.flavour.source).path / "tree"
     with store.drafting(kind, name, wait=True) as draft, tempfile.TemporaryDirectory(dir=_place()) as folder:
         if entry := store.find(kind, name):  # made while we waited
@@ -98,11 +103,11 @@ def ensure(wanted: Wanted, reference: Wanted | None = None) -> store.Entry:
             resolve.prove(requests, bench.config(), src=SRC, work=sandbox.WORK, answer=bench.answer)
         except KlabError as error:
             raise Refused(error.what, mend=error.mend) from None
-        bench.build(digests.short(name))
+        bench.build(digests.short(name), REFERENCE_S if reference else BUILD_S)
         for file, place in FILES.items():
             shutil.copyfile(bench.made(place), draft.path / file)
         kept = list(FILES)
-        if not reference:
+        if reference:
             bench.keep(draft.path / LEFT)
             kept.append(LEFT)
         made = " ".join(path.stem for path in wanted.fragments)
@@ -158,7 +163,7 @@ class _Bench:
         """The .config as it came out."""
         return resolve.read_config(self.made(artefact.FILES["config"]).read_text(errors="replace"))
 
-    def build(self, version: str) -> None:
+    def build(self, version: str, deadline_s: float) -> None:
         """Compile bzImage. version: what `uname -v` says behind its #."""
         given = {
             "ARCH": "x86_64",
@@ -170,7 +175,7 @@ class _Bench:
         }
         words = [f"{name}={value}" for name, value in given.items()]
         make = ["make", "-C", SRC, f"O={sandbox.WORK}/out", "LOCALVERSION=-student"]
-        said = self.run(["env", *words, *make, "CC=ccache gcc", "bzImage"], BUILD_S)
+        said = self.run(["env", *words, *make, "CC=ccache gcc", "bzImage"], deadline_s)
         if said.code:
             raise Refused("the kernel does not compile", mend="make bzImage", said=f"{said.out}{said.err}")
 

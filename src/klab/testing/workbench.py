@@ -110,20 +110,18 @@ class Workbench:
         RECORDER.note(PASS, what)
         return Built(folder, log)
 
-    def own_kernel(
-        self, *fragments: Path, reference: student.Wanted, patch: Path | None = None
-    ) -> OwnKernel:
+    def own_kernel(self, *fragments: Path, base: student.Wanted, patch: Path | None = None) -> OwnKernel:
         """The pinned kernel with `patch`, configured by tinyconfig and the fragments.
 
-        reference: a kernel of the grader's, as like to this one as possible: the build goes on
+        base: a kernel of the grader's, as like to this one as possible: the build goes on
         from it. The same content is built once. The test fails with what Kconfig, git or the
         compiler say of the student's work.
         """
         __tracebackhide__ = True
-        student.ensure(reference)  # where this fails it is not the student's fault
+        student.ensure(base, reference=True)  # where this fails it is not the student's fault
         what = f"{BUILDS} a kernel"
         try:
-            entry = student.ensure(student.Wanted(fragments, patch), reference)
+            entry = student.ensure(student.Wanted(fragments, patch, base))
         except student.Refused as error:
             seen = f"{error.what}:\n{_telling(error.said)}" if error.said else error.what
             look = _place(error.said) or error.mend or (patch or fragments[-1]).name
