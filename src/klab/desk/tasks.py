@@ -30,7 +30,12 @@ def run(machine: Machine, lab: catalogue.Lab, verb: str) -> None:
     }
     argv = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/lab_own.yml"]
     argv += ["-i", f"{machine.name},", "-e", json.dumps(given)]
-    env = {**os.environ, "ANSIBLE_CONFIG": str(repo_dir() / "ansible.cfg"), "LC_ALL": "C.UTF-8"}
+    env = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(repo_dir() / "ansible.cfg"),
+        "ANSIBLE_ROLES_PATH": f"{repo_dir() / 'roles'}:{lab.folder.parents[1]}",
+        "LC_ALL": "C.UTF-8",
+    }
     with log.open("wb") as out:
         try:
             code = subprocess.run(
