@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,13 +131,20 @@ class Workbench:
         return OwnKernel(entry.file("bzImage"), entry.file("System.map"), config)
 
     def run(
-        self, command: Sequence[str], *, folder: Path, deadline_s: float = RUN_S, memory: int = MEMORY
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        deadline_s: float = RUN_S,
+        memory: int = MEMORY,
+        shows: Mapping[str, Path] | None = None,
     ) -> sandbox.Said:
         """Run a command in the sandbox on this computer, where `folder` is /work.
 
-        For tools that read what the student wrote; what the student *built* runs in guests.
+        shows: more folders to be read, {place inside: folder}. For tools that read what the
+        student wrote; what the student *built* runs in guests.
         """
-        return sandbox.run(command, folder=folder, kernel=None, deadline_s=deadline_s, memory_mib=memory)
+        return sandbox.run(command, folder=folder, deadline_s=deadline_s, memory_mib=memory, shows=shows)
 
 
 def _telling(log: str) -> str:
