@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from klab.guest.runner import CONSOLE
 from klab.machine import console
 
 OFF, RESET, PANIC, FLOOD, ON = "powered off", "rebooted", "panicked", "flooded its console", "went on"
-SETTLE_S = 1.0  # in which a panic may still be told of, or a power-off follow
+SETTLE_S = 0.5  # in which a panic is told to its end
 POLL_S = 0.02
-BANNER = re.compile(r"^(\[[ \d.]+\] )?Linux version ", re.MULTILINE)
+BANNER = re.compile(r"^(\[[ \d.]+\] )?Linux version ")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def boot(
     deadline_s: float = 60.0,
     until: str = "",
 ) -> Booted:
-    """Boot a bzImage with an initramfs of `files`, until it powers off or it is hopeless.
+    """Boot a bzImage with an initramfs of `files`, until it powers off, restarts or is lost.
 
     which: the accelerator; memory in MiB. until: a line behind which nothing is waited for.
     Raises KlabError when QEMU cannot be started.
@@ -65,7 +66,13 @@ def boot(
                 else:
                     time.sleep(POLL_S)
         took = round(time.monotonic() - began, 2)
-        return Booted(how or ON, tuple(console.lines(folder / "console.log")), took)
+        lines = console.lines(folder / "console.log")
+        return Booted(how or ON, tuple(lines[: (_boots(lines) + [len(lines)] * 2)[1]]), took)
+
+
+def _boots(lines: Sequence[str]) -> list[int]:
+    """The lines with which a kernel begins."""
+    return [number for number, line in enumerate(lines) if BANNER.match(line)]
 
 
 def _hopeless(path: Path) -> str:
@@ -74,7 +81,7 @@ def _hopeless(path: Path) -> str:
         return ""
     if path.stat().st_size > CONSOLE:
         return FLOOD
-    said = path.read_text(errors="replace")
-    if "Kernel panic - not syncing" in said:
+    lines = console.lines(path)
+    if any("Kernel panic - not syncing" in line for line in lines):
         return PANIC
-    return RESET if len(BANNER.findall(said)) > 1 else ""
+    return RESET if len(_boots(lines)) > 1 else ""
