@@ -77,6 +77,16 @@ def test_a_patch_is_in_the_kernel(base: Wanted, tmp_path: Path) -> None:
     assert "CONFIG_HZ=1000" in entry.file("config").read_text()
 
 
+def test_nothing_of_the_references_patch_stays(base: Wanted, tmp_path: Path) -> None:
+    before = (fakekernels.HERE / "fakelinux/kernel/bpf.c").read_text()
+    stub = tmp_path / "stub.patch"
+    stub.write_text(diff("kernel/bpf.c", before, f"{before}int stub(void) {{ return 0; }}\n"))
+    patched = Wanted(base.fragments, stub, base)
+    assert "T stub" in student.ensure(patched, reference=True).file("System.map").read_text()
+    mine = student.ensure(Wanted(base.fragments, base=patched))
+    assert "T stub" not in mine.file("System.map").read_text()
+
+
 def test_the_same_content_is_built_once(base: Wanted, tmp_path: Path) -> None:
     mine = tmp_path / "mine.config"
     mine.write_text("CONFIG_BPF_SYSCALL=y\n")

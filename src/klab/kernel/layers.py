@@ -61,12 +61,14 @@ def _plain(tree: Path, name: str) -> Path | None:
     return path if path.is_file() and path.resolve() == tree.resolve() / name else None
 
 
-def patched(tree: Path, patch: Path, folder: Path) -> set[str]:
+def patched(tree: Path, patch: Path | None, folder: Path) -> set[str]:
     """Lay the files that a patch touches into the empty `folder`, and apply it there.
 
     Returns their names; those that the patch removes are not there. Raises Unpatched.
     """
     folder.mkdir(parents=True)
+    if not patch or not patch.stat().st_size:
+        return set()
     names = _named(patch, folder)
     for name in names:
         if source := _plain(tree, name):
@@ -78,15 +80,20 @@ def patched(tree: Path, patch: Path, folder: Path) -> set[str]:
     return names
 
 
-def lay(tree: Path, patch: Path, folder: Path, place: str) -> dict[str, Path]:
+def lay(
+    tree: Path, patch: Path | None, folder: Path, place: str, *, before: Path | None = None
+) -> dict[str, Path]:
     """What to show where, so that `place` shows the tree with the patch: {place: folder}.
 
-    folder: takes the new layers. Parents come before what lies in them. Raises Unpatched.
+    folder: takes the new layers. before: the patch of what the build goes on from; all that
+    it touches is new here, too, or make would take what was made of it for what is to be
+    made now. Parents come before what lies in them. Raises Unpatched.
     """
     changed = folder / "changed"
     names = patched(tree, patch, changed)
+    anew = _named(before, changed) if before else set()
     shown = {place: tree}
-    for name in sorted(_folders(tree, names)):
+    for name in sorted(_folders(tree, names | anew)):
         layer = folder / "layers" / f"%{name.replace('/', '%')}"
         layer.mkdir(parents=True)
         over = {path.name: path for path in (changed / name).iterdir()} if (changed / name).is_dir() else {}
@@ -96,8 +103,10 @@ def lay(tree: Path, patch: Path, folder: Path, place: str) -> dict[str, Path]:
             if path.is_dir() and not path.is_symlink():
                 (layer / path.name).mkdir()
                 shown[f"{here}/{path.name}"] = path
-            elif path.relative_to(tree).as_posix() not in names:
+            elif (known := path.relative_to(tree).as_posix()) not in names:
                 shutil.copy2(path, layer / path.name, follow_symlinks=False)
+                if known in anew:
+                    os.utime(layer / path.name)
         for path in over.values():
             _add(path, layer / path.name)
     return shown

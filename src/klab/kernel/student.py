@@ -95,7 +95,7 @@ def ensure(wanted: Wanted, *, reference: bool = False) -> store.Entry:
     with store.drafting(kind, name, wait=True) as draft, tempfile.TemporaryDirectory(dir=_place()) as folder:
         if entry := store.find(kind, name):  # made while we waited
             return entry
-        bench = _Bench(Path(folder, "work"), _shown(tree, wanted.patch, Path(folder)))
+        bench = _Bench(Path(folder, "work"), _shown(tree, wanted, Path(folder)))
         bench.begin(begin)
         resolve.prepare(requests, bench.folder)
         bench.configure(wanted.flavour.base)
@@ -121,12 +121,13 @@ def _place() -> Path:
     return place
 
 
-def _shown(tree: Path, patch: Path | None, folder: Path) -> Mapping[str, Path]:
+def _shown(tree: Path, wanted: Wanted, folder: Path) -> Mapping[str, Path]:
     """The source as the sandbox shows it."""
-    if not patch or not patch.stat().st_size:
+    before = wanted.base.patch if wanted.base else None
+    if not wanted.patch and not before:
         return {SRC: tree}
     try:
-        return layers.lay(tree, patch, folder / "patch", SRC)
+        return layers.lay(tree, wanted.patch, folder / "patch", SRC, before=before)
     except layers.Unpatched as error:
         raise Refused(error.what, mend=error.mend) from None
 
