@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One at a time, all at once, and readers that are killed; the device counts what went wrong."""
+
+import re
+import shutil
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from klab.testing import expect
+
+HERE = ("Makefile", "hardware.h", "hardware.c")  # the grader's own, whatever the student did to them
+DEADLINE_S = 200
+GIVEN = 100  # items of each of two programs, numbered on from these
+FIRST, SECOND = 1_000_000, 2_000_000
+LONG_MS = 5000  # a conversion, while readers are killed
+
+# What a script waits for has a limit, so that readers that cannot be killed hold up nothing.
+SCRIPT = """
+cd /klab; p=/sys/module/hardware/parameters
+dmesg -c >/dev/null
+insmod hardware.ko channels={channels} && insmod feed.ko || exit 1
+# One after the other. Some mistakes show here already, and would hang what comes.
+echo 1 >$p/send
+dd if=/dev/feed bs=16 count=1 2>/dev/null
+echo {first} >/dev/feed
+dd if=/dev/feed bs=16 count=1 2>/dev/null
+echo calm >/proc/feed_label; cat /proc/feed_label
+! dmesg | grep -q -e "WARNING: " -e "BUG: " || exit 1
+
+echo "<<storm"
+: >/tmp/ended
+await() {{ n=0; until $1; do [ $n -lt $2 ] || {{ echo stuck; return 1; }}; usleep 250000; n=$((n+1)); done; }}
+all() {{ [ $(wc -l </tmp/ended) = {clients} ]; }}
+take() {{ dd if=/dev/feed of=/klab/out/$1 bs=16 count={share} 2>/dev/null; echo >>/tmp/ended; }}
+give() {{
+  n=$1
+  while [ $n -lt $(($1 + {given})) ]; do echo $n >/dev/feed && n=$((n+1)) || usleep 2000; done 2>/dev/null
+  echo >>/tmp/ended
+}}
+burn() {{ for n in 1 2 3 4 5 6 7 8 9; do echo $1$n >/proc/feed_label; done; echo >>/tmp/ended; }}
+echo {sent} >$p/send
+for n in {readers}; do take $n & done
+give $(({first} + 1)) & give {second} & burn one & burn two &
+await all 120 || exit 1
+for f in peak broken clashes; do echo $f=$(cat $p/$f); done
+
+echo "<<killed"
+alive() {{ for i in $pids; do grep -qs "^State:.[^ZX]" /proc/$i/status && echo $i; done; }}
+at_most() {{ [ $(alive | wc -l) -le $most ]; }}
+dd if=/dev/feed bs=16 count=1 2>/dev/null & pids=$!
+dd if=/dev/feed bs=16 count=1 2>/dev/null & pids="$pids $!"
+usleep 300000
+kill -9 $pids; most=0; await at_most 20 && echo left without an item
+# All channels are taken for long, and one reader more waits.
+echo {long} >$p/convert_ms
+pids=
+while [ $(echo $pids | wc -w) -le {channels} ]; do
+  dd if=/dev/feed bs=16 count=1 of=/dev/null 2>/dev/null & pids="$pids $!"
+done
+echo $(({channels} + 1)) >$p/send
+taken() {{ [ $(cat $p/busy) = {channels} ]; }}
+await taken 20
+usleep 300000
+kill -9 $pids; most={channels}; await at_most 8 && echo left without a channel
+# What they had not taken is there for the next.
+echo 1 >$p/convert_ms
+dd if=/dev/feed bs=16 count=1 of=/tmp/last 2>/dev/null & pids=$!
+most=0; await at_most 60 && cat /tmp/last
+rmmod feed && rmmod hardware && echo gone
+"""
+
+
+@pytest.fixture(scope="module")
+def channels(lab):
+    return lab.random.choice([2, 3])
+
+
+@pytest.fixture(scope="module")
+def run(lab, guest, channels, tmp_path_factory):
+    """What was printed, by part of the script; each reader's items; how many the device sent."""
+    folder = tmp_path_factory.mktemp("lock") / "work"
+    shutil.copytree(lab.workspace, folder, symlinks=True)
+    for name in HERE:
+        (folder / name).unlink(missing_ok=True)
+        shutil.copyfile(lab.spec.starter / name, folder / name)
+    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+
+    readers = [f"reader{n}" for n in range(channels + 2)]
+    share = lab.random.randrange(70, 90)
+    sent = share * len(readers) - 2 * GIVEN
+    words = {
+        "channels": channels, "first": FIRST, "second": SECOND, "given": GIVEN, "long": LONG_MS, "sent": sent,
+        "share": share, "readers": " ".join(readers), "clients": len(readers) + 4,
+    }  # fmt: skip
+    files = {f"klab/{name}": built.file(name) for name in ("feed.ko", "hardware.ko")}
+    ran = guest(SCRIPT.format(**words), files=files, deadline_s=DEADLINE_S)
+    calm, _, rest = ran.output.decode(errors="replace").partition("<<storm\n")
+    storm, _, killed = rest.partition("<<killed\n")
+    items = {name: [int(line) for line in ran.results.get(name, b"").split()] for name in readers}
+    return {"calm": calm.split(), "storm": storm, "killed": killed.splitlines(), "items": items, "sent": sent}
+
+
+def test_one_at_a_time(run):
+    expect.equal(run["calm"], ["0", str(FIRST), "calm"], "items of device and program, and the label",
+                 look="feed_read, feed_write, label_write")  # fmt: skip
+
+
+def some(items):
+    return f"{items.total()}, the first {sorted(items)[:5]}"
+
+
+def test_each_item_once(run):
+    should = Counter([*range(1, run["sent"] + 1), *range(FIRST + 1, FIRST + 1 + GIVEN),
+                      *range(SECOND, SECOND + GIVEN)])  # fmt: skip
+    got = Counter(item for items in run["items"].values() for item in items)
+    lost, twice = should - got, got - should
+    expect.holds(not lost and not twice, f"each of {should.total()} items comes out once",
+                 observed=f"lost: {some(lost)}; too many: {some(twice)}", expected="none of both",
+                 look="push() and pop(): between reading head, or tail, and writing it")  # fmt: skip
+    expect.holds("stuck" not in run["storm"], "all programs come to their end", observed="some hang",
+                 expected="none", look="complete() and its waiters: one for each item")  # fmt: skip
+
+
+def test_in_order(run):
+    # Each producer's items stay in their order; a reader sees some of them.
+    both = [(items, kind) for items in run["items"].values() for kind in range(3)]
+    kinds = [[item for item in items if item // FIRST == kind] for items, kind in both]
+    wrong = [items for items in kinds if items != sorted(items)]
+    expect.equal(wrong, [], "to each reader, the items of one producer come in order", look="pop(); the ring")
+
+
+def test_the_device_is_used_as_it_should_be(run, channels):
+    seen = {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", run["storm"])}
+    expect.equal(seen.get("broken"), 0, "conversions for which there was no channel", look="feed_read")
+    expect.equal(seen.get("peak"), channels, "conversions at a time when there is much to do",
+                 look="what lets only some in; which lock is held during hardware_convert()")  # fmt: skip
+    expect.equal(seen.get("clashes"), 0, "labels that were burnt at the same time", look="label_write")
+
+
+@pytest.mark.parametrize("what", ["an item", "a channel"])
+def test_whoever_waits_can_be_killed(run, what):
+    expect.holds(f"left without {what}" in run["killed"], f"a reader that waits for {what} can be killed",
+                 observed="it stays", expected="it is gone within two seconds",
+                 look="feed_read; what `D` in ps means")  # fmt: skip
+
+
+def test_nothing_is_lost_by_it(run, channels):
+    # The killed ones had taken the oldest, on the channels; the last waited for one.
+    *_, last, gone = ["", "", *run["killed"]]
+    expect.equal(last, str(run["sent"] + channels + 1), "the next reader gets what a killed one did not",
+                 look="what a reader has taken when it is killed between two waits")  # fmt: skip
+    expect.equal(gone, "gone", "the module goes", look="feed_exit; who still has /dev/feed open")
