@@ -19,7 +19,7 @@ GRADER = Path(__file__).parent / "grader"
 REFERENCE = Wanted((GRADER / "reference.config",))
 ON = ("PRINTK", "PROC_FS", "SYSFS", "DEVTMPFS", "IKCONFIG_PROC", "KALLSYMS", "MULTIUSER")
 OFF = ("NET", "BLOCK", "MODULES", "PCI")
-LIMIT = 720 << 10  # bytes
+LIMIT = 900 << 10  # bytes
 MOUNTS = {"/proc": "proc", "/sys": "sysfs", "/dev": "devtmpfs"}
 SLOWEST = 3
 
