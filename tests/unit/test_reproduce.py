@@ -111,3 +111,21 @@ def test_sections_of_an_elf_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert found[".BTF"] == digest.of_file(tmp_path / "btf")
     differ = compare.differences(HOST, tmp_path / "a", tmp_path / "b", ["vmlinux"])
     assert differ["vmlinux"] == ["sizes 24 / 24, from byte 23 on in sections .BTF"]
+
+
+def test_a_run_that_was_cut_off_goes_on_behind_its_first_build(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.klab("source", "fetch", "--flavour", "tiny")
+    (tree,) = sandbox.cache.glob("sources/*/tree")
+    script, began = tree / "scripts/package.sh", tmp_path / "began"
+    whole = f'echo "$1" >>{began}\n{script.read_text()}'
+    # The second build fails, as if somebody had cut it off.
+    script.write_text(f'case "$1" in *elsewhere*) exit 1;; esac\n{whole}')
+    assert sandbox.klab(*VERIFY).code == 1
+    script.write_text(whole)
+    said = sandbox.klab(*VERIFY)
+    assert said.answer["same"] is True
+    assert [cost["objects"] > 0 for cost in said.answer["costs"]] == [True, True]
+    first, second = began.read_text().split()
+    assert "elsewhere" not in first
+    assert "elsewhere" in second
+    assert not list(sandbox.cache.glob("work/*"))

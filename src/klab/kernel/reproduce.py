@@ -87,8 +87,8 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
     """Build twice without ccache in folders of their own and compare, also with the cache.
 
     Takes two cold builds of time, unless they were seen to be the same before; fresh: build
-    anyway. Raises KlabError when one of them fails. What differs is kept for a closer
-    look, otherwise nothing stays.
+    anyway. A run that was cut off goes on behind the build that was whole. Raises KlabError
+    when one of them fails. What differs is kept for a closer look, otherwise nothing stays.
     """
     tools = root.ready(flavours.built(name).toolchain)
     plan = artefact.plan(name, tools.versions)
@@ -98,25 +98,20 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
     folder = cache_dir() / "work" / f"reproduce-{plan.digest}"
     log = log_dir() / f"kernel_reproduce-{name}.log"
     settings, varied = _settings(tools)
+    places = ("first", "second/elsewhere")
+    builder = _Builder(plan, tools, tree, log)
     with lock.held(cache_dir() / "locks" / folder.name, f"the comparison of kernel {name}"):
-        namespace.remove(folder)
+        if fresh:
+            namespace.remove(folder)
         made: list[Path] = []
         costs: list[dict[str, Any]] = []
-        for place, setting in zip(("first", "second/elsewhere"), settings, strict=True):
-            work = outtree.Outtree(folder / place, fresh=True)
-            work.out.mkdir(parents=True)
-            resolve(plan.flavour, tools, tree, work.path, log)
-            progress = estimate.progress(plan, fresh=True, jobs=setting.jobs)
-            cost, release = kbuild.kernel(
-                plan, tools, tree, work, log=log, progress=progress, setting=setting
-            )
+        for place, setting in zip(places, settings, strict=True):
             target = folder / f"{len(made)}"
-            target.mkdir()
-            build.collect(work, tree, release, target)
-            namespace.remove(work.path)
+            costs.append(builder.build(folder / place, target, setting))
             made.append(target)
-            costs.append(asdict(cost))
         verdict = _compared(plan, tools, made, costs, varied)
+        for target in made:
+            _done(target).unlink()  # what differs is looked at, and built anew
         if verdict.same:
             namespace.remove(folder)
             _proof(plan.digest).parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +120,42 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
     report = log_dir() / f"kernel_reproduce-{name}.json"
     report.write_text(json.dumps({**asdict(verdict), "same": verdict.same}, indent=2, sort_keys=True) + "\n")
     return verdict
+
+
+def _done(target: Path) -> Path:
+    """Says that a build is whole, and what it cost."""
+    return target.with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """Builds a flavour from nothing, as often as it is asked."""
+
+    plan: artefact.Plan
+    tools: root.Toolroot
+    tree: Path
+    log: Path
+
+    def build(self, place: Path, target: Path, setting: kbuild.Setting) -> dict[str, Any]:
+        """One build in `place`, its files in `target`, unless a run that was cut off got so far; the cost."""
+        if _done(target).is_file():
+            return dict(json.loads(_done(target).read_text()))
+        namespace.remove(target)
+        namespace.remove(place)
+        work = outtree.Outtree(place, fresh=True)
+        work.out.mkdir(parents=True)
+        resolve(self.plan.flavour, self.tools, self.tree, work.path, self.log)
+        progress = estimate.progress(self.plan, fresh=True, jobs=setting.jobs)
+        cost, release = kbuild.kernel(
+            self.plan, self.tools, self.tree, work, log=self.log, progress=progress, setting=setting
+        )
+        target.mkdir()
+        build.collect(work, self.tree, release, target)
+        namespace.remove(place)
+        draft = target.with_suffix(".new")
+        draft.write_text(json.dumps(asdict(cost)))
+        draft.replace(_done(target))
+        return asdict(cost)
 
 
 def _compared(
