@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Interrupts that come into a push; then KCSAN at each access, until a weak ring is caught and longer."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from klab.testing import expect
+
+HERE = ("Makefile", "ring.h", "storm.c")  # the grader's own, whatever the student did to them
+LOCKS = re.compile(r"(_raw_|__raw_|mutex_|rt_mutex_|down|queued_)\w*$")
+DEADLINE_S = 300
+ROUNDS = 8  # until the weak ring must have been caught; a quiet host needs one or two
+ITEMS = 100  # of a round, for each of its two halves
+DELAY_US = 1500  # at a watchpoint: a busy host gets round to the other CPU, too
+
+# A ring in a mess can keep a CPU for ever; rather a panic that says so.
+SCRIPT = """
+cd /klab; p=/sys/module/storm/parameters
+echo 1 >/proc/sys/kernel/panic_on_rcu_stall; echo 1 >/proc/sys/kernel/softlockup_panic
+set -- $(grep -e " kcsan_skip_watch$" -e " kcsan_udelay_task$" /proc/kallsyms)
+case $3 in *skip_watch) skip=$1 delay=$4 ;; *) skip=$4 delay=$1 ;; esac
+load() {{ insmod $1.ko && insmod storm.ko skip_watch=0x$skip udelay_task=0x$delay delay_us={delay}; }}
+watch() {{ echo {items} >$p/watch; }}
+caught() {{ dmesg | grep -q "BUG: KCSAN: data-race in .*.loose."; }}
+load ring || exit 1
+echo {many} >$p/run; cat $p/result
+rmmod storm && rmmod ring && load loose || exit 1
+n=0
+until caught || [ $n = {rounds} ]; do watch; n=$((n+1)); done
+caught && echo "calibrated=$n" || echo "calibrated=0"
+rmmod storm && rmmod loose && load ring || exit 1
+n=$((3*n+2))
+while [ $n -gt 0 ]; do watch; cat $p/result; n=$((n-1)); done
+rmmod storm && rmmod ring && echo gone
+"""
+
+
+@pytest.fixture(scope="module")
+def built(lab, tmp_path_factory):
+    """The student's ring with the grader's storm, and the ring that is too weak."""
+    folder = tmp_path_factory.mktemp("ring") / "work"
+    shutil.copytree(lab.workspace, folder, symlinks=True)
+    for name in HERE:
+        (folder / name).unlink(missing_ok=True)
+        shutil.copyfile(lab.spec.starter / name, folder / name)
+    shutil.copyfile(lab.spec.folder / "grader/loose.c", folder / "loose.c")
+    makefile = folder / "Makefile"
+    makefile.write_text(makefile.read_text().replace("obj-m :=", "obj-m := loose.o"))
+    return replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+
+
+@pytest.fixture(scope="module")
+def many(lab):
+    return lab.random.randrange(800, 1200)
+
+
+@pytest.fixture(scope="module")
+def run(guest, built, many):
+    """What the storm said, by name; and its lines."""
+    ran = guest(
+        SCRIPT.format(delay=DELAY_US, items=ITEMS, many=many, rounds=ROUNDS),
+        files={f"klab/{name}": built.file(name) for name in ("ring.ko", "storm.ko", "loose.ko")},
+        deadline_s=DEADLINE_S,
+    )
+    return ran.output.decode(errors="replace").splitlines()
+
+
+def numbers(line):
+    return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", line)}
+
+
+def test_no_lock(lab, built):
+    built.file("ring.ko")
+    said = lab.run(["nm", "-u", "ring.ko"], folder=built.folder)
+    taken = sorted({word for word in said.out.split() if LOCKS.match(word)})
+    expect.equal((said.code, taken), (0, []), "the module asks the kernel for no lock", look="nm -u ring.ko")
+
+
+def test_nothing_is_lost(run, many):
+    seen = numbers(run[0] if run else "")
+    expect.holds(seen.get("pushed", 0) >= 2 * many, "a thread and an interrupt get all their values in",
+                 observed=str(seen), expected=f"{2 * many} or more",
+                 look="ring_push: when is it -ENOSPC?")  # fmt: skip
+    wrong = {name: seen.get(name) for name in ("lost", "again", "strange")}
+    expect.equal(wrong, {"lost": 0, "again": 0, "strange": 0}, "each producer's values come once, in order",
+                 look="ring_push: from reading head to writing it")  # fmt: skip
+    expect.equal(seen.get("popped"), seen.get("pushed"), "values that came out", look="ring_pop")
+    expect.equal(seen.get("too_long"), 0, "lengths outside of the ring", look="ring_length")
+
+
+def test_no_data_race(run):
+    """The gate has looked at KCSAN's reports; here, whether it can have missed one."""
+    tried = next((numbers(line)["calibrated"] for line in run if line.startswith("calibrated")), 0)
+    if not tried:
+        expect.cannot_tell("KCSAN did not even see the ring that is too weak: the host has too much to do")
+    watched = [numbers(line) for line in run[2:] if "in_order" in line]
+    whole = all(each["pushed"] == each["in_order"] for each in watched)
+    expect.holds(whole and len(watched) == 3 * tried + 2,
+                 "KCSAN sees no race while all of the ring's plain accesses are watched",
+                 observed=str(watched), expected=f"{3 * tried + 2} rounds, in order",
+                 look="ring_pop")  # fmt: skip
+    expect.equal(run[-1], "gone", "the module goes", look="dmesg")
