@@ -16,17 +16,18 @@ ROUNDS = 8  # until the weak ring must have been caught; a quiet host needs one 
 ITEMS = 100  # of a round, for each of its two halves
 DELAY_US = 1500  # at a watchpoint: a busy host gets round to the other CPU, too
 
-# A ring in a mess can keep a CPU for ever; rather a panic that says so.
+# A ring in a mess can keep a CPU for ever: the shell on the other one goes on.
 SCRIPT = """
 cd /klab; p=/sys/module/storm/parameters
-echo 1 >/proc/sys/kernel/panic_on_rcu_stall; echo 1 >/proc/sys/kernel/softlockup_panic
 set -- $(grep -e " kcsan_skip_watch$" -e " kcsan_udelay_task$" /proc/kallsyms)
 case $3 in *skip_watch) skip=$1 delay=$4 ;; *) skip=$4 delay=$1 ;; esac
 load() {{ insmod $1.ko && insmod storm.ko skip_watch=0x$skip udelay_task=0x$delay delay_us={delay}; }}
 watch() {{ echo {items} >$p/watch; }}
 caught() {{ dmesg | grep -q "BUG: KCSAN: data-race in .*.loose."; }}
 load ring || exit 1
-echo {many} >$p/run; cat $p/result
+(echo {many} >$p/run; echo >/tmp/ended) & n=0
+until [ -e /tmp/ended ]; do [ $n -lt 80 ] || {{ echo stuck; exit 1; }}; usleep 500000; n=$((n+1)); done
+cat $p/result
 rmmod storm && rmmod ring && load loose || exit 1
 n=0
 until caught || [ $n = {rounds} ]; do watch; n=$((n+1)); done
@@ -82,7 +83,7 @@ def test_no_lock(lab, built):
 def test_nothing_is_lost(run, many):
     seen = numbers(run[0] if run else "")
     expect.holds(seen.get("pushed", 0) >= 2 * many, "a thread and an interrupt get all their values in",
-                 observed=str(seen), expected=f"{2 * many} or more",
+                 observed=str(seen or run), expected=f"{2 * many} or more",
                  look="ring_push: when is it -ENOSPC?")  # fmt: skip
     wrong = {name: seen.get(name) for name in ("lost", "again", "strange")}
     expect.equal(wrong, {"lost": 0, "again": 0, "strange": 0}, "each producer's values come once, in order",
