@@ -2,19 +2,11 @@
 """One long reader, then readers and writers at once, then the sums, then an unload; on san."""
 
 import re
-import shutil
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
-HERE = (
-    "Makefile",
-    "cfgtable.h",
-    "hammer.c",
-    "holder.c",
-)  # the grader's own, whatever the student did to them
 DEADLINE_S = 300
 HOLD_MS = 2000
 
@@ -34,14 +26,9 @@ true
 
 
 @pytest.fixture(scope="module")
-def modules(lab, tmp_path_factory):
+def modules(lab):
     """The student's table with the grader's hammer, as files for a guest."""
-    folder = tmp_path_factory.mktemp("percpu") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in HERE:
-        (folder / name).unlink(missing_ok=True)
-        shutil.copyfile(lab.spec.starter / name, folder / name)
-    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+    built = lab.restored().make()
     return {f"klab/{name}": built.file(name) for name in ("cfgtable.ko", "hammer.ko", "holder.ko")}
 
 

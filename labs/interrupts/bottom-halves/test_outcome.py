@@ -2,15 +2,12 @@
 """One kind of deferred work after the other; where each ran, by its own log and by tracepoints."""
 
 import re
-import shutil
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
 # The grader's own, whatever the student did to them.
-HERE = ("Makefile", "bhlog.c", "bhlog.h", "edupoke.c")
 KINDS = ("tasklet", "soft-work", "work", "highpri", "unbound", "delayed")  # in the order of their bits
 SLEEPING = KINDS[2:]
 # By what a run is known: context, and the name of the task where it is one of the kernel's own.
@@ -82,14 +79,9 @@ say unload-again rmmod bh
 
 
 @pytest.fixture(scope="module")
-def modules(lab, tmp_path_factory):
+def modules(lab):
     """The student's driver with the grader's modules, as files for a guest."""
-    folder = tmp_path_factory.mktemp("bh") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in HERE:
-        (folder / name).unlink(missing_ok=True)
-        shutil.copyfile(lab.spec.starter / name, folder / name)
-    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+    built = lab.restored().make()
     return {f"klab/{name}": built.file(name) for name in ("bh.ko", "bhlog.ko", "edupoke.ko")}
 
 

@@ -2,14 +2,11 @@
 """Interrupts raised in random order, on the shared line and as messages; drivers that come and go."""
 
 import re
-import shutil
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
-HERE = ("Makefile", "edupoke.c")  # the grader's own, whatever the student did to them
 DEVICES = ("0000:00:10.0", "0000:00:14.0")  # in the order in which edupoke counts them
 DEADLINE_S = 150
 ROUNDS = 12  # unbinds and binds under load
@@ -67,14 +64,9 @@ rmmod eduirq
 
 
 @pytest.fixture(scope="module")
-def modules(lab, tmp_path_factory):
+def modules(lab):
     """The student's driver and the grader's edupoke, as files for a guest."""
-    folder = tmp_path_factory.mktemp("edu") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in HERE:
-        (folder / name).unlink(missing_ok=True)
-        shutil.copyfile(lab.spec.starter / name, folder / name)
-    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+    built = lab.restored().make()
     return {f"klab/{name}": built.file(name) for name in ("eduirq.ko", "edupoke.ko")}
 
 

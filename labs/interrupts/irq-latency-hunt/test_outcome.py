@@ -3,14 +3,11 @@
 
 import json
 import re
-import shutil
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
-HERE = ("Makefile", "suspects.c")  # the grader's own, whatever the student did to them
 VERBS = ("drain", "flush", "sweep", "merge", "probe", "reap", "sort", "drop", "fetch", "scan")
 THINGS = (
     "quarry",
@@ -61,18 +58,11 @@ def drawn(lab):
 
 
 @pytest.fixture(scope="module")
-def files(lab, drawn, tmp_path_factory):
+def files(lab, drawn):
     """The grader's suspects, and the student's hunter."""
-    folder = tmp_path_factory.mktemp("hunt") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in (*HERE, "names.h"):
-        (folder / name).unlink(missing_ok=True)
-    for name in HERE:
-        shutil.copyfile(lab.spec.starter / name, folder / name)
     lines = [f"#define {macro} {drawn['names'][kind]}" for kind, macro in MACROS.items()]
     lines.append(f'#define IRQ_NAME "{drawn["names"]["irq"]}"')
-    (folder / "names.h").write_text("\n".join(lines) + "\n")
-    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+    built = lab.restored({"names.h": "\n".join(lines) + "\n"}).make()
     return {f"klab/{name}": built.file(name) for name in ("suspects.ko", "hunt.py")}
 
 

@@ -3,14 +3,11 @@
 
 import json
 import re
-import shutil
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
-HERE = ("Makefile", "eduq.c", "edupoke.c")  # the grader's own, whatever the student did to them
 WORDS = ("rx", "tx", "port", "lane", "queue")
 CPUS = 4
 DEADLINE_S = 200
@@ -99,13 +96,8 @@ def policies(drawn):
 
 
 @pytest.fixture(scope="module")
-def modules(lab, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("steer") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in HERE:
-        (folder / name).unlink(missing_ok=True)
-        shutil.copyfile(lab.spec.starter / name, folder / name)
-    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+def modules(lab):
+    built = lab.restored().make()
     names = ("eduq.ko", "edupoke.ko", "steer.py", "irqwatch.py")
     return {f"klab/{name}": built.file(name) for name in names}
 

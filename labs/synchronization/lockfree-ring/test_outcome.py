@@ -2,14 +2,11 @@
 """Interrupts that come into a push; then KCSAN at each access, until a weak ring is caught and longer."""
 
 import re
-import shutil
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
-HERE = ("Makefile", "ring.h", "storm.c")  # the grader's own, whatever the student did to them
 LOCKS = re.compile(r"(_raw_|__raw_|mutex_|rt_mutex_|down|queued_)\w*$")
 STORM_S, WATCH_S = 90, 300  # a ring in a mess can keep a CPU for ever
 ROUNDS = 8  # until the weak ring must have been caught; a quiet host needs one or two
@@ -42,17 +39,10 @@ rmmod storm && rmmod ring && echo gone
 
 
 @pytest.fixture(scope="module")
-def built(lab, tmp_path_factory):
+def built(lab):
     """The student's ring with the grader's storm, and the ring that is too weak."""
-    folder = tmp_path_factory.mktemp("ring") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in HERE:
-        (folder / name).unlink(missing_ok=True)
-        shutil.copyfile(lab.spec.starter / name, folder / name)
-    shutil.copyfile(lab.spec.folder / "grader/loose.c", folder / "loose.c")
-    makefile = folder / "Makefile"
-    makefile.write_text(makefile.read_text().replace("obj-m :=", "obj-m := loose.o"))
-    return replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+    makefile = (lab.spec.starter / "Makefile").read_text().replace("obj-m :=", "obj-m := loose.o")
+    return lab.restored({"loose.c": lab.spec.folder / "grader/loose.c", "Makefile": makefile}).make()
 
 
 @pytest.fixture(scope="module")

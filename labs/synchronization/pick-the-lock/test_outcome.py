@@ -2,15 +2,12 @@
 """One at a time, all at once, and readers that are killed; the device counts what went wrong."""
 
 import re
-import shutil
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
-HERE = ("Makefile", "hardware.h", "hardware.c")  # the grader's own, whatever the student did to them
 DEADLINE_S = 200
 GIVEN = 100  # items of each of two programs, numbered on from these
 FIRST, SECOND = 1_000_000, 2_000_000
@@ -78,14 +75,9 @@ def channels(lab):
 
 
 @pytest.fixture(scope="module")
-def run(lab, guest, channels, tmp_path_factory):
+def run(lab, guest, channels):
     """What was printed, by part of the script; each reader's items; how many the device sent."""
-    folder = tmp_path_factory.mktemp("lock") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in HERE:
-        (folder / name).unlink(missing_ok=True)
-        shutil.copyfile(lab.spec.starter / name, folder / name)
-    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+    built = lab.restored().make()
 
     readers = [f"reader{n}" for n in range(channels + 2)]
     share = lab.random.randrange(70, 90)

@@ -2,15 +2,12 @@
 """A lookup and a walk that stay at a deleted route, all at once, the sums, an unload; on san."""
 
 import re
-import shutil
-from dataclasses import replace
 
 import pytest
 
 from klab.testing import expect
 
 # The grader's own, whatever the student did to them.
-HERE = ("Makefile", "routes.h", "hammer.c", "holder.c")
 DEADLINE_S = 200
 STAY_MS = 300  # that a reader stays at a route which is deleted
 HOLD_MS = 4000
@@ -31,14 +28,9 @@ true
 
 
 @pytest.fixture(scope="module")
-def modules(lab, tmp_path_factory):
+def modules(lab):
     """The student's table with the grader's hammer, as files for a guest."""
-    folder = tmp_path_factory.mktemp("rcu") / "work"
-    shutil.copytree(lab.workspace, folder, symlinks=True)
-    for name in HERE:
-        (folder / name).unlink(missing_ok=True)
-        shutil.copyfile(lab.spec.starter / name, folder / name)
-    built = replace(lab, workspace=folder, builds=tmp_path_factory.mktemp("builds"), _made={}).make()
+    built = lab.restored().make()
     return {f"klab/{name}": built.file(name) for name in ("routes.ko", "hammer.ko", "holder.ko")}
 
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import random
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from klab import catalogue, sandbox, store
@@ -80,6 +82,30 @@ class Workbench:
             words = ["make", *([target] if target else [])]
             self._made[target, flavour] = self._build(words, flavour)
         return self._made[target, flavour]
+
+    def restored(self, more: Mapping[str, str | Path] | None = None) -> Workbench:
+        """The same lab on a copy of the files, where all but the student's own is the starter's again.
+
+        So what a student did to a header or a Makefile is no part of the answer. more: files of
+        the grader that go beside them, {name: text or a file here}.
+        """
+        self.builds.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix="restored-", dir=self.builds))
+        folder = workspace.copy(self.workspace, place / "work")
+        starter = self.spec.starter
+        names = {path.relative_to(starter).as_posix() for path in starter.rglob("*") if path.is_file()}
+        ours: dict[str, str | Path] = {
+            name: starter / name for name in sorted(names - set(self.spec.workspace))
+        }
+        for name, content in {**ours, **(more or {})}.items():
+            target = folder / name
+            target.unlink(missing_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                shutil.copyfile(content, target)
+            else:
+                target.write_text(content)
+        return replace(self, workspace=folder, builds=place / "builds", _made={})
 
     def _build(self, words: Sequence[str], flavour: str) -> Built:
         __tracebackhide__ = True
