@@ -59,7 +59,7 @@ def took(argv: Sequence[str | Path], codes: tuple[int, ...] = (0,)) -> tuple[flo
 def main(machine: str, lab: str, runs: int) -> None:
     """Print the medians; exit status 1 when one is over its budget."""
     there = ["ssh", "-F", str(model.get(machine).ssh_config), machine]
-    restore: list[str | Path] = [KLAB, "vm", "reset", machine]
+    restore: list[str | Path] = [KLAB, "vm", "reset", "--name", machine]
     seconds: dict[str, list[float]] = {name: [] for name in BUDGET_S}
     took(restore)
     for _ in range(runs):
