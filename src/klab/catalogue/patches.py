@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from klab.catalogue.model import Lab
 from klab.errors import KlabError
 from klab.lab import seal
+from klab.patching import git_apply
 
 STEP = "catalogue: check"
 _OLD_NEW = re.compile(r"^(--- )a/(.*\n\+\+\+ (?:b/|/dev/null))|^(--- /dev/null\n)", re.MULTILINE)
@@ -36,9 +35,7 @@ def _moved(text: str, folder: str) -> str:
 
 def _refusal(patch: str, root: Path) -> str:
     """What git says against a patch; empty when it applies."""
-    alone = {**os.environ, "GIT_CEILING_DIRECTORIES": str(root.resolve().parent), "LC_ALL": "C"}
-    argv = ["git", "apply", "-p1", "--check", "--whitespace=nowarn", "-"]
-    done = subprocess.run(argv, cwd=root, env=alone, input=patch, capture_output=True, text=True, check=False)
+    done = git_apply(root, ["--check"], text=patch)
     return done.stderr.strip() if done.returncode else ""
 
 

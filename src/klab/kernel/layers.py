@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from klab.errors import KlabError
+from klab.patching import git_apply
 
 STEP = "kernel: patch"
 LIMIT = 1 << 20  # bytes of a patch
@@ -23,24 +22,14 @@ class Unpatched(KlabError):
     """A patch that does not apply: the fault of who wrote it."""
 
 
-def _git(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    # The ceiling keeps git from taking the folder for a part of a checkout around it.
-    alone = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent), "LC_ALL": "C"}
-    argv = ["git", "apply", "-p1", "--whitespace=nowarn", *words]
-    try:
-        return subprocess.run(argv, cwd=folder, env=alone, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise KlabError(f"cannot run git: {error.strerror}", step=STEP, mend="klab doctor") from None
-
-
 def _named(patch: Path, folder: Path) -> set[str]:
     """All files that a patch names, under their old and their new names."""
     if patch.stat().st_size > LIMIT:
         raise Unpatched(
             f"{patch.name} has more than {LIMIT >> 20} MiB", step=STEP, mend="send what you changed"
         )
-    said = _git(["--numstat", "-z", str(patch.resolve())], folder)
-    back = _git(["--numstat", "-z", "-R", str(patch.resolve())], folder)
+    said = git_apply(folder, ["--numstat", "-z", patch.resolve()])
+    back = git_apply(folder, ["--numstat", "-z", "-R", patch.resolve()])
     if said.returncode:
         raise _refused(patch, said.stderr)
     records = [line for line in f"{said.stdout}{back.stdout}".split("\0") if line]
@@ -74,7 +63,7 @@ def patched(tree: Path, patch: Path | None, folder: Path) -> set[str]:
         if source := _plain(tree, name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
-    said = _git([str(patch.resolve())], folder)
+    said = git_apply(folder, [patch.resolve()])
     if said.returncode:
         raise _refused(patch, said.stderr)
     return names

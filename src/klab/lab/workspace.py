@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from klab import digest as digests
 from klab.errors import KlabError
 from klab.lab import seal
+from klab.patching import git_apply
 
 if TYPE_CHECKING:
     from klab.catalogue import Lab
@@ -37,17 +36,7 @@ def stage(lab: Lab, folder: Path, patch: Path | None = None) -> str:
 
 
 def _apply(patch: Path, folder: Path) -> None:
-    # git applies exactly or not at all; the ceiling keeps it from taking the folder for
-    # a part of a checkout around it, where it would skip the files without a word.
-    alone = {**os.environ, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
-    argv = ["git", "apply", "-p1", "--whitespace=nowarn", "-"]
-    said = seal.text(patch)
-    try:
-        done = subprocess.run(
-            argv, cwd=folder, env=alone, input=said, capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        raise KlabError(f"cannot run git: {error.strerror}", step=STEP, mend="klab doctor") from None
+    done = git_apply(folder, text=seal.text(patch))
     if done.returncode:
         raise KlabError(
             f"{patch} does not apply to starter/: {done.stderr.strip()}",
