@@ -23,7 +23,10 @@ GREEN, RED, CANNOT_TELL, NOT_RUN = "green", "red", "cannot tell", "not run"
 STOPPED, AFTER = "stopped", "a step before it was not green"
 FOLLOWS = {STOPPED, AFTER}  # reasons that need no line of their own
 # What a verdict depends on beside lab and kernel, below src/klab.
-CODE = ("testing", "lab", "guest", "sandbox", "sandbox.py", "data/guest-init.sh", "data/splats.yml")
+CODE = (
+    *("testing", "lab", "guest", "sandbox.py", "patching.py", "kernel/student.py", "kernel/layers.py"),
+    *("data/guest-init.sh", "data/splats.yml"),
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def key(lab: Lab) -> str:
         [
             digests.of_tree(lab.folder),
             [kernel.digest if kernel else "" for kernel in kernels],
-            [digests.of_tree(p) if p.is_dir() else digests.of_file(p) for p in parts if p.exists()],
+            [digests.of_tree(p) if p.is_dir() else digests.of_file(p) for p in parts],
         ]
     )
 
