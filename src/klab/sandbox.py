@@ -22,10 +22,12 @@ from typing import IO
 from klab import store
 from klab.errors import KlabError
 from klab.guest import modules
-from klab.kernel import root
+from klab.kernel import artefact, root
+from klab.kernel import flavour as flavours
 from klab.run import TIED
 
 STEP = "sandbox"
+MAKE_S = 180.0  # seconds for a student's `make`; a module takes ten on a loaded host
 ENDED = "was ended: "  # in the error about a command that overran what it may
 WORK = "/work"
 OUTPUT = 256 << 10  # bytes kept of each stream
@@ -254,3 +256,17 @@ def run(
         )
     code = process.returncode
     return Said(SIGNALLED - code if code < 0 else code, out, err)
+
+
+def make(folder: Path, flavour: str, target: str = "") -> Said:
+    """`make TARGET` in `folder` against a flavour's headers, with the compiler it was built by.
+
+    Raises what `run` does, and KlabError when the kernel is not built.
+    """
+    return run(
+        ["make", *([target] if target else [])],
+        folder=folder,
+        kernel=artefact.get(flavour),
+        deadline_s=MAKE_S,
+        toolchain=flavours.load(flavour).toolchain,
+    )

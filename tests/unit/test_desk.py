@@ -181,8 +181,6 @@ def test_a_guest_gets_what_was_made_for_its_kernel(seat, monkeypatch, code: int,
     monkeypatch.setattr(guests.places, "update", lambda *_: None)
     monkeypatch.setattr(guests.sandbox, "run", build)
     monkeypatch.setattr(guests.runner, "run", run)
-    found = guests.run(
-        seat, "./a/b", "lab", ["true"], base="tiny", screen="", source=0, tell=said.append, make=True
-    )
+    found = guests.run(seat, "./a/b", "lab", ["true"], base="tiny", tell=said.append, make=True)
     assert (found, runs) == (code, [b"built"] * ran)
     assert said == ([] if ran else [b"it.c:1: error"])

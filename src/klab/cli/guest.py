@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from pathlib import Path
-from threading import Event
 
 import click
 
@@ -95,18 +93,11 @@ def run(
         files = {f"klab/{path.name}": (initramfs.PROGRAM, path.read_bytes()) for path in extra}
         if entry := store.find(artefact.KIND, chosen.digest):
             files |= modules.files(entry, names)
-        line = shlex.join(words) if len(words) > 1 else words[0] if words else ""
-        line = line or terminal.script(base, terminal.here())
+        asked = None if words else terminal.Terminal(terminal.here(), sys.stdin.fileno(), show)
+        line = asked.shell(base) if asked else runner.line(words)
         if share:
             files |= sharing.files(share)
             line = sharing.script(line)
-        keys = sys.stdin.fileno()
-
-        def talk(path: Path) -> None:
-            with terminal.raw(keys):
-                terminal.bridge(path, keys, show, left)
-
-        left = Event()
         ran = runner.run(
             chosen.path,
             [line],
@@ -115,11 +106,10 @@ def run(
             memory=memory,
             cpus=cpus,
             cmdline=cmdline,
-            deadline_s=timeout or (120.0 if words else terminal.SHELL_S),
+            deadline_s=timeout or (terminal.SHELL_S if asked else 120.0),
             keep=keep,
             on_output=show,
-            on_serial=None if words else talk,
-            left=left,
+            terminal=asked,
             base=base,
             devices=devices,
             fresh=fresh,

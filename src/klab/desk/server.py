@@ -22,6 +22,7 @@ from klab import catalogue
 from klab.desk import guests, record, verbs
 from klab.errors import KlabError
 from klab.guest import qemu
+from klab.guest.terminal import Terminal
 from klab.machine import model
 
 LINE = 4096  # bytes of a call
@@ -164,19 +165,16 @@ def guest(context: click.Context, flavour: str, base: str, make: bool, words: tu
     """
     machine, place, screen = context.obj, context.meta[PLACE], context.meta[SCREEN]
     if words:
-        return guests.run(
-            machine, place, flavour, words, base=base, screen="", source=0, tell=show, make=make
-        )
+        return guests.run(machine, place, flavour, words, base=base, tell=show, make=make)
     if not screen:
         raise KlabError("a shell wants a terminal", step="desk: guest", mend="ssh -t, or name a command")
     sys.stdout.write(TERMINAL)
     sys.stdout.flush()
+    asked = Terminal(screen, sys.stdin.fileno(), _raw)
     try:
-        code = guests.run(
-            machine, place, flavour, (), base=base, screen=screen, source=0, tell=_raw, make=make
-        )
+        code = guests.run(machine, place, flavour, (), base=base, tell=_raw, terminal=asked, make=make)
     except KlabError as error:
-        _raw(f"\r\nklab: {error}\r\n".replace("\n  ", "\r\n  ").encode())
+        _raw(f"\nklab: {error}\n".replace("\n", "\r\n").encode())
         code = LOST
     _hang_up(code, DONE)
 

@@ -14,11 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
-from threading import Event, Thread
+from threading import Thread
 
 from klab import store
 from klab.errors import KlabError
 from klab.guest import initramfs, kept, modules, process, qemu
+from klab.guest.terminal import Terminal
 from klab.kernel import artefact
 from klab.machine import console, parts
 from klab.run import tail
@@ -88,6 +89,11 @@ def _results(packed: bytes) -> dict[str, bytes]:
     return found
 
 
+def line(command: Sequence[str]) -> str:
+    """Shell words as one line; a single word is a line already, with the shell's own signs."""
+    return shlex.join(command) if len(command) > 1 else command[0]
+
+
 def shape(
     kernel: Path,
     *,
@@ -134,7 +140,7 @@ def run(
     keep: Path | None = None,
     on_output: Callable[[bytes], None] | None = None,
     on_serial: Callable[[Path], None] | None = None,
-    left: Event | None = None,
+    terminal: Terminal | None = None,
     base: str = qemu.TINY,
     devices: Sequence[str] = (),
     cpu: str = "",
@@ -145,13 +151,14 @@ def run(
     which: the accelerator. memory in MiB. files: more of them in the guest (initramfs.Files).
     keep: where the console is kept, whatever happens. on_output sees output as it comes;
     on_serial runs beside the guest with the socket of its second UART, until that closes.
-    left: once it is set, nobody waits for the guest any more, and it is ended.
+    terminal: is served there, and the guest ended when whoever types has gone.
     base: `tiny` is busybox, `debian` the lab image. cpu: what its processors have beside
     klab's own choice. A kernel of klab's cache goes on from a kept guest; fresh: it boots.
     Raises KlabError with the last lines of the console when the guest panics, hangs, floods
     its log or ends without a status.
     """
-    script = shlex.join(command) if len(command) > 1 else command[0]
+    script = line(command)
+    on_serial = terminal.serve if terminal else on_serial
     laid = {**(files or {}), "klab/command": (initramfs.PROGRAM, f"{script}\n".encode())}
     with tempfile.TemporaryDirectory(prefix="klab-guest-") as name:
         folder = Path(name)
@@ -170,7 +177,7 @@ def run(
             with process.guest(words, folder) as running:
                 for thread in threads:
                     thread.start()
-                why = _watch(running, folder, deadline_s, on_output, left)
+                why = _watch(running, folder, deadline_s, on_output, terminal)
             for thread in threads[1:]:
                 thread.join(timeout=5)
         finally:
@@ -205,7 +212,7 @@ def _watch(
     folder: Path,
     deadline_s: float,
     on_output: Callable[[bytes], None] | None,
-    left: Event | None,
+    terminal: Terminal | None,
 ) -> str:
     """Wait for the guest's end; why it was ended before, or nothing."""
     limits = {"console.log": CONSOLE, "output": OUTPUT, "results": RESULTS}
@@ -223,7 +230,7 @@ def _watch(
                 return f"it wrote more than {limit >> 20} MiB ({name.removesuffix('.log')})"
         if ended:
             return ""
-        if left and left.is_set():
+        if terminal and terminal.left.is_set():
             return "whoever used it has gone"
         if time.monotonic() - began > deadline_s:
             return f"{deadline_s:g} s passed"

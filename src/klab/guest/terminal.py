@@ -12,6 +12,7 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
@@ -24,19 +25,8 @@ SHELL_S = 8 * 3600.0  # until a shell that nobody left is ended
 _SCREEN = re.compile(r"([\w.+-]{1,40}) ([1-9]\d{0,3}) ([1-9]\d{0,3})")
 
 
-def script(base: str, screen: str) -> str:
-    """The command that is a shell there. screen: name, rows and columns of the terminal.
-
-    A terminal of an unknown kind counts as the simplest of 24 times 80.
-    """
-    kind, rows, columns = found.groups() if (found := _SCREEN.fullmatch(screen)) else ("dumb", "24", "80")
-    shell = "exec bash -i" if base == qemu.DEBIAN else "PS1='\\w # ' exec sh -i"
-    inner = f"stty sane rows {rows} cols {columns}; export TERM={kind}; {shell}"
-    return f"setsid -c sh -c {shlex.quote(inner)} <>/dev/ttyS1 >&0 2>&1"
-
-
 def here() -> str:
-    """The terminal that this process runs in, as `script` wants it. Raises KlabError for none."""
+    """The terminal that this process runs in, as `Terminal` wants it. Raises KlabError for none."""
     if not sys.stdin.isatty():
         raise KlabError(
             "a shell wants a terminal, and there is none", step=STEP, mend="name a command: … -- COMMAND"
@@ -46,8 +36,11 @@ def here() -> str:
 
 
 @contextmanager
-def raw(source: int) -> Iterator[None]:
+def _raw(source: int) -> Iterator[None]:
     """Each key as it is typed, also Ctrl-C: the guest's terminal knows what it means."""
+    if not os.isatty(source):  # a connection: whoever types is at its other end
+        yield
+        return
     before = termios.tcgetattr(source)
     try:
         tty.setraw(source)
@@ -56,20 +49,38 @@ def raw(source: int) -> Iterator[None]:
         termios.tcsetattr(source, termios.TCSADRAIN, before)
 
 
-def bridge(path: Path, source: int, sink: Callable[[bytes], None], left: Event) -> None:
-    """Carry bytes between a UART's socket and someone's keys and screen until one of them ends.
+@dataclass(frozen=True)
+class Terminal:
+    """Someone's keys, from the file `source`, and screen, which `sink` writes to.
 
+    screen: name, rows and columns; an unknown kind counts as the simplest of 24 times 80.
     left: set when there are no more keys, as whoever typed them has gone.
     """
-    with suppress(OSError), process.connect(path) as line:
-        while True:
-            for ready in select.select([line.fileno(), source], [], [])[0]:
-                if ready != source:
-                    if not (heard := line.recv(CHUNK)):
+
+    screen: str
+    source: int
+    sink: Callable[[bytes], None]
+    left: Event = field(default_factory=Event)
+
+    def shell(self, base: str) -> str:
+        """The command that is a shell at this terminal in a guest."""
+        found = _SCREEN.fullmatch(self.screen)
+        kind, rows, columns = found.groups() if found else ("dumb", "24", "80")
+        shell = "exec bash -i" if base == qemu.DEBIAN else "PS1='\\w # ' exec sh -i"
+        inner = f"stty sane rows {rows} cols {columns}; export TERM={kind}; {shell}"
+        return f"setsid -c sh -c {shlex.quote(inner)} <>/dev/ttyS1 >&0 2>&1"
+
+    def serve(self, path: Path) -> None:
+        """Carry bytes between a UART's socket and keys and screen until one of them ends."""
+        with _raw(self.source), suppress(OSError), process.connect(path) as line:
+            while True:
+                for ready in select.select([line.fileno(), self.source], [], [])[0]:
+                    if ready != self.source:
+                        if not (heard := line.recv(CHUNK)):
+                            return
+                        self.sink(heard)
+                    elif keys := os.read(self.source, CHUNK):
+                        line.sendall(keys)
+                    else:
+                        self.left.set()
                         return
-                    sink(heard)
-                elif keys := os.read(source, CHUNK):
-                    line.sendall(keys)
-                else:
-                    left.set()
-                    return

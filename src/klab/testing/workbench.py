@@ -13,12 +13,10 @@ from pathlib import Path
 from klab import catalogue, sandbox, store
 from klab.errors import KlabError
 from klab.kernel import artefact, resolve, student
-from klab.kernel import flavour as flavours
 from klab.lab import workspace
 from klab.testing import expect
 from klab.testing.observe import BUILDS, PASS, RECORDER
 
-MAKE_S = 180.0  # seconds for a student's `make`; a module takes ten on a loaded host
 RUN_S = 60.0
 MEMORY = 1024  # MiB
 TELLING = 1500  # characters of a build's output
@@ -79,8 +77,7 @@ class Workbench:
         __tracebackhide__ = True
         flavour = kernel or self.spec.kernel
         if (target, flavour) not in self._made:
-            words = ["make", *([target] if target else [])]
-            self._made[target, flavour] = self._build(words, flavour)
+            self._made[target, flavour] = self._build(target, flavour)
         return self._made[target, flavour]
 
     def restored(self, more: Mapping[str, str | Path] | None = None) -> Workbench:
@@ -107,20 +104,12 @@ class Workbench:
                 target.write_text(content)
         return replace(self, workspace=folder, builds=place / "builds", _made={})
 
-    def _build(self, words: Sequence[str], flavour: str) -> Built:
+    def _build(self, target: str, flavour: str) -> Built:
         __tracebackhide__ = True
         folder = workspace.copy(self.workspace, self.builds / f"{len(self._made)}-{flavour}")
         what = f"{BUILDS} for the kernel {flavour}"
-        entry = self.kernel(flavour)
         try:
-            said = sandbox.run(
-                words,
-                folder=folder,
-                kernel=entry,
-                deadline_s=MAKE_S,
-                memory_mib=MEMORY,
-                toolchain=flavours.load(flavour).toolchain,
-            )
+            said = sandbox.make(folder, flavour, target)
         except KlabError as error:
             if sandbox.ENDED not in error.what:
                 raise
@@ -129,7 +118,7 @@ class Workbench:
         if said.code:
             expect.fail(
                 what,
-                observed=f"{' '.join(words)} ended with {said.code}:\n{_telling(log)}",
+                observed=f"{f'make {target}'.strip()} ended with {said.code}:\n{_telling(log)}",
                 expected="a build without errors",
                 look=_place(log) or "Makefile",
             )
