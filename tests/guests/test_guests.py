@@ -143,4 +143,6 @@ def test_two_edu_devices_share_an_interrupt() -> None:
 def test_edu_devices_answer_in_a_guest_that_goes_on() -> None:
     ran = run("lspci -x -d 1234:11e8 | grep ^10:", base="debian", devices=["edu2"])
     bars = [line.split()[1:5] for line in ran.output.decode().splitlines()]
-    assert len(bars) == 2 and bars[0] != bars[1] and ["00"] * 4 not in bars, bars
+    assert len(bars) == 2, bars
+    assert bars[0] != bars[1], bars
+    assert ["00"] * 4 not in bars, bars
