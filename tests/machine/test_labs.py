@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pexpect
 import pytest
 
+from fixtures import seats
 from klab import catalogue
 from klab.testing import expect
 from klab.testing.machines import Machine
@@ -22,17 +23,12 @@ def lab(machine: Machine) -> Iterator[catalogue.Lab]:
     there = machine.output("cd ~/labs && find . -mindepth 2 -maxdepth 2 -type d").split()
     course = catalogue.load()
     chosen = next(lab for lab in course.labs.values() if lab.where == "guest" and f"./{lab.id}" not in there)
-    seat = machine.record.file("seat.json")
-    before = seat.read_bytes() if seat.exists() else None
-    yield chosen
+    with seats.kept(machine.record):
+        yield chosen
     old = "~/labs/.before-reset"
     machine.run(
         f"rm -rf ~/labs/%s {old}/%s-*; rmdir {old}/* {old} ~/labs/* 2>/dev/null", chosen.id, chosen.id
     )
-    if before is None:
-        seat.unlink(missing_ok=True)
-    else:
-        seat.write_bytes(before)
 
 
 def answers(machine: Machine, words: str, code: int = 0, deadline_s: int = 180) -> str:
@@ -105,10 +101,14 @@ def test_no_solution_lies_on_the_machine(machine: Machine) -> None:
     )
 
 
-def test_two_edu_devices_share_a_line(machine: Machine) -> None:
+def of_edu(machine: Machine, show: str) -> list[str]:
+    """The words that a command says of each edu device, whose folder in /sys is $d."""
     edu = "[ $(cat $d/vendor):$(cat $d/device) = 0x1234:0x11e8 ]"
-    script = f"for d in /sys/bus/pci/devices/*; do if {edu}; then cat $d/irq; fi; done"
-    lines = machine.output(script).split()
+    return machine.output(f"for d in /sys/bus/pci/devices/*; do if {edu}; then {show}; fi; done").split()
+
+
+def test_two_edu_devices_share_a_line(machine: Machine) -> None:
+    lines = of_edu(machine, "cat $d/irq")
     expect.holds(
         len(lines) == 2 and len(set(lines)) == 1,
         "two edu devices share one interrupt line",
@@ -120,9 +120,8 @@ def test_two_edu_devices_share_a_line(machine: Machine) -> None:
 
 def test_edu_devices_answer_at_their_addresses(machine: Machine) -> None:
     """Also behind a reset: QEMU keeps nothing of them in a snapshot."""
-    edu = "[ $(cat $d/vendor):$(cat $d/device) = 0x1234:0x11e8 ]"
     show = "od -An -tx4 -j16 -N4 $d/config; head -n 1 $d/resource | cut -d' ' -f1"
-    words = machine.output(f"for d in /sys/bus/pci/devices/*; do if {edu}; then {show}; fi; done").split()
+    words = of_edu(machine, show)
     expect.equal(
         [int(word, 16) for word in words[::2]],
         [int(word, 16) for word in words[1::2]],
