@@ -150,9 +150,14 @@ def pokes_arrive(answers, drawn, mode, names):
         )
 
 
-def exactly(before, after, drawn):
-    for device, name in enumerate(DEVICES):
-        seen = after[device] - before[device]
+def grown(answers, counter, mode=""):
+    """What the pokes have added to a counter of both devices."""
+    before, after = (counters(answers, f"{mode}{when}-{counter}") for when in ("before", "after"))
+    return [now - then for then, now in zip(before, after, strict=True)]
+
+
+def exactly(answers, drawn, mode):
+    for device, (name, seen) in enumerate(zip(DEVICES, grown(answers, "handled", mode), strict=True)):
         expect.equal(
             seen, raised(drawn, device), f"{name} counts its own interrupts as handled", look="edu_interrupt"
         )
@@ -160,16 +165,10 @@ def exactly(before, after, drawn):
 
 def test_each_counts_its_own(answers, drawn):
     pokes_arrive(answers, drawn, "", "edu_interrupt")
-    exactly(counters(answers, "before-handled"), counters(answers, "after-handled"), drawn)
-    before, after = counters(answers, "before-causes"), counters(answers, "after-causes")
-    for device, name in enumerate(DEVICES):
+    exactly(answers, drawn, "")
+    for device, (name, seen) in enumerate(zip(DEVICES, grown(answers, "causes"), strict=True)):
         bits = sum(causes.bit_count() * times for which, causes, times in drawn["pokes"] if which == device)
-        expect.equal(
-            after[device] - before[device],
-            bits,
-            f"causes that {name} acknowledged",
-            look="edu_interrupt: hweight32",
-        )
+        expect.equal(seen, bits, f"causes that {name} acknowledged", look="edu_interrupt: hweight32")
 
 
 def test_the_line_agrees(answers, drawn):
@@ -199,10 +198,9 @@ def test_what_handlers_return(answers, drawn):
 
 
 def test_declined_is_counted(answers, drawn):
-    before, after = counters(answers, "before-declined"), counters(answers, "after-declined")
-    for device, name in enumerate(DEVICES):
+    for device, (name, seen) in enumerate(zip(DEVICES, grown(answers, "declined"), strict=True)):
         expect.equal(
-            after[device] - before[device],
+            seen,
             raised(drawn, 1 - device),
             f"{name} counts calls for the other device as declined",
             look="edu_interrupt",
@@ -277,7 +275,7 @@ def test_messages(answers, drawn):
         look="PCI_IRQ_MSI; pci_irq_vector",
     )
     pokes_arrive(answers, drawn, "msi-", "pci_set_master; edu_interrupt")
-    exactly(counters(answers, "msi-before-handled"), counters(answers, "msi-after-handled"), drawn)
+    exactly(answers, drawn, "msi-")
     expect.equal(
         counters(answers, "msi-after-declined"),
         [0, 0],

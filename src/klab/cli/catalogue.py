@@ -152,8 +152,7 @@ def check() -> Outcome:
 
     Example: klab catalogue check
     """
-    # They know kernels and patches, which listing labs need not.
-    from klab.catalogue import claims, patches  # noqa: PLC0415
+    from klab.catalogue import claims, patches  # noqa: PLC0415 - what listing labs need not know
 
     found = catalogue.check()
     if found:

@@ -91,9 +91,8 @@ def _vault(path: Path) -> tuple[Any, Any]:
 
 @cache
 def _opened(name: str) -> tuple[Any, Any]:
-    # A second for the import, which only those with a seal pay.
-    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
-    from ansible.parsing.vault import VaultLib, get_file_vault_secret  # noqa: PLC0415
+    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415 - a second, for those with a seal
+    from ansible.parsing.vault import VaultLib, get_file_vault_secret  # noqa: PLC0415 - as above
 
     try:
         secret = get_file_vault_secret(filename=name, loader=DataLoader())
