@@ -161,7 +161,7 @@ def guest(context: click.Context, flavour: str, base: str, make: bool, words: tu
     with it, and files that the command changes come back. Base tiny is busybox, base debian
     this machine's own programs.
 
-    Example: klab guest san --make -- sh -c 'insmod lifecore.ko && dmesg | tail'
+    Example: klab guest --make -- san sh -c 'insmod lifecore.ko && dmesg | tail'
     """
     machine, place, screen = context.obj, context.meta[PLACE], context.meta[SCREEN]
     if words:
