@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two builds are compared byte for byte, and a difference is told down to its place."""
 
+import json
 import os
 from pathlib import Path
 
@@ -129,3 +130,30 @@ def test_a_run_that_was_cut_off_goes_on_behind_its_first_build(sandbox: Sandbox,
     assert "elsewhere" not in first
     assert "elsewhere" in second
     assert not list(sandbox.cache.glob("work/*"))
+
+
+def test_an_artefact_that_was_built_from_nothing_is_the_first_build(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.klab("kernel", "build", "--flavour", "tiny")
+    (noted,) = sandbox.cache.glob("kernels/*/manifest.json")
+    # The tests have no ccache, which says of each object that it was compiled.
+    told = json.loads(noted.read_text())
+    told["cost"]["misses"] = told["cost"]["objects"]
+    noted.chmod(0o644)
+    noted.write_text(json.dumps(told))
+    (tree,) = sandbox.cache.glob("sources/*/tree")
+    script, began = tree / "scripts/package.sh", tmp_path / "began"
+    script.write_text(f'echo "$1" >>{began}\n{script.read_text()}')
+    said = sandbox.klab(*VERIFY)
+    assert said.answer["same"] is said.answer["reused"] is True
+    assert said.answer["costs"][0] == told["cost"]
+    (second,) = began.read_text().split()
+    assert "elsewhere" in second
+    assert "the first is the artefact in the cache" in said.answer["msg"]
+    assert sandbox.klab(*VERIFY, "--fresh").answer["reused"] is False
+    assert len(began.read_text().split()) == 3
+    # One object from ccache, and it is no build from nothing.
+    told["cost"]["hits"] = 1
+    noted.write_text(json.dumps(told))
+    for proof in sandbox.cache.glob("proofs/reproducible/*"):
+        proof.unlink()
+    assert sandbox.klab(*VERIFY).answer["reused"] is False

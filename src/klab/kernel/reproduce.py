@@ -21,8 +21,8 @@ from klab.paths import cache_dir, log_dir
 class Verdict:
     """What two builds gave. files: SHA-256 by name, of the first; btf: of vmlinux's .BTF.
 
-    cached: whether the artefact in the cache, perhaps built in a kept tree with ccache,
-    was there to be compared too. differences: by pair and file, where.
+    cached: whether the artefact in the cache was one of those compared: as the first build
+    when it was made from nothing, else as a third. differences: by pair and file, where.
     """
 
     flavour: str
@@ -33,6 +33,7 @@ class Verdict:
     costs: list[dict[str, Any]]
     varied: list[str]
     differences: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    reused: bool = False  # whether the first build is the artefact in the cache
     seen: str = ""  # when; empty: now
 
     @property
@@ -43,13 +44,14 @@ class Verdict:
     def lines(self) -> list[str]:
         """The verdict for people."""
         what = f"kernel {self.flavour} {digests.short(self.digest)}"
-        third = " and the artefact in the cache" if self.cached else ""
+        third = " and the artefact in the cache" if self.cached and not self.reused else ""
+        kept = " (the first is the artefact in the cache)" if self.reused else ""
         if self.same:
             btf = f"{self.btf}  vmlinux: section .BTF" if self.btf else "no BTF in vmlinux"
             listed = [f"{digest}  {name}" for name, digest in self.files.items()]
             when = f" (seen on {self.seen}; --fresh builds again)" if self.seen else ""
-            return [f"{what}: two builds from nothing{third} are the same, byte for byte{when}", *listed, btf]
-        head = [f"{what} is NOT reproducible: two builds from nothing{third} differ"]
+            return [f"{what}: two builds from nothing{third} are the same, byte for byte{kept}{when}", *listed, btf]
+        head = [f"{what} is NOT reproducible: two builds from nothing{third} differ{kept}"]
         for pair, files in self.differences.items():
             for name, places in files.items():
                 head += [f"{pair}: {name}", *(f"    {place}" for place in places)]
@@ -84,11 +86,13 @@ def _known(plan: artefact.Plan) -> Verdict | None:
 
 
 def verify(name: str, *, fresh: bool = False) -> Verdict:
-    """Build twice without ccache in folders of their own and compare, also with the cache.
+    """Build twice from nothing in folders of their own and compare, also with the cache.
 
-    Takes two cold builds of time, unless they were seen to be the same before; fresh: build
-    anyway. A run that was cut off goes on behind the build that was whole. Raises KlabError
-    when one of them fails. What differs is kept for a closer look, otherwise nothing stays.
+    An artefact in the cache of which every object was compiled in a tree begun for it is the
+    first build; fresh: build twice anyway, also when that was seen to be the same before.
+    Takes a cold build of time or two. A run that was cut off goes on behind the build that
+    was whole. Raises KlabError when one fails. What differs is kept for a closer look,
+    otherwise nothing stays.
     """
     tools = root.ready(flavours.built(name).toolchain)
     plan = artefact.plan(name, tools.versions)
@@ -105,13 +109,15 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
             namespace.remove(folder)
         made: list[Path] = []
         costs: list[dict[str, Any]] = []
-        for place, setting in zip(places, settings, strict=True):
+        if not fresh and (entry := _from_nothing(plan)):
+            made, costs = [entry.path], [dict(entry.manifest["cost"])]
+        for place, setting in list(zip(places, settings, strict=True))[len(made) :]:
             target = folder / f"{len(made)}"
             costs.append(builder.build(folder / place, target, setting))
             made.append(target)
         verdict = _compared(plan, tools, made, costs, varied)
         for target in made:
-            _done(target).unlink()  # what differs is looked at, and built anew
+            _done(target).unlink(missing_ok=True)  # what differs is looked at, and built anew
         if verdict.same:
             namespace.remove(folder)
             _proof(plan.digest).parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +126,16 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
     report = log_dir() / f"kernel_reproduce-{name}.json"
     report.write_text(json.dumps({**asdict(verdict), "same": verdict.same}, indent=2, sort_keys=True) + "\n")
     return verdict
+
+
+def _from_nothing(plan: artefact.Plan) -> store.Entry | None:
+    """The artefact in the cache, if neither ccache nor a kept tree gave it an object.
+
+    Such a build differs from the second in all that must not matter too, see _settings.
+    """
+    entry = store.find(artefact.KIND, plan.digest)
+    cost = entry.manifest["cost"] if entry else {}
+    return entry if cost.get("misses") and not cost["hits"] and not cost["resumed"] else None
 
 
 def _done(target: Path) -> Path:
@@ -166,10 +182,10 @@ def _compared(
     varied: list[str],
 ) -> Verdict:
     first, second = made
-    names = sorted({path.name for folder in made for path in folder.iterdir()})
+    names = sorted({path.name for folder in made for path in folder.iterdir()} - {store.MANIFEST})
     pairs = {"first and second": (first, second)}
     entry = store.find(artefact.KIND, plan.digest)
-    if entry:
+    if entry and entry.path != first:
         pairs["first and cache"] = (first, entry.path)
     found = {
         pair: differ
@@ -182,6 +198,7 @@ def _compared(
         files={name: digests.of_file(first / name) for name in names if (first / name).exists()},
         btf=compare.sections(tools, first / "vmlinux").get(".BTF", ""),
         cached=entry is not None,
+        reused=entry is not None and entry.path == first,
         costs=costs,
         varied=varied,
         differences=found,
