@@ -64,6 +64,14 @@ def test_a_hang_is_ended() -> None:
     assert time.monotonic() - began < 30
 
 
+def test_who_has_heard_enough_does_not_wait_for_the_end() -> None:
+    began = time.monotonic()
+    heard = "echo 'W: it is enough' >/dev/console; while :; do :; done"
+    with pytest.raises(KlabError, match="its kernel complained"):
+        run(heard, deadline_s=300, enough=lambda lines: any("it is enough" in line for line in lines))
+    assert time.monotonic() - began < 60
+
+
 def test_a_flooded_log_is_ended(tmp_path: Path) -> None:
     with pytest.raises(KlabError, match=r"it wrote more than 2 MiB \(console\)"):
         run("yes 'a line for the kernel log' >/dev/ttyS0", keep=tmp_path / "console", deadline_s=300)

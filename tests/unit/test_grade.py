@@ -36,11 +36,13 @@ def graded(
     return verdict(folder / "work", limit_s=limit_s, stop=stop)
 
 
-def verdict(work: Path, *, limit_s: float = 60, stop: Event | None = None, seed: int = 5) -> grade.Verdict:
+def verdict(
+    work: Path, *, limit_s: float = 60, stop: Event | None = None, seed: int = 5, first: bool = False
+) -> grade.Verdict:
     lab = catalogue.load().labs[tinylabs.ID]
     work.mkdir()
     workspace.stage(lab, work)
-    return grade.run(lab, work, seed=seed, limit_s=limit_s, stop=stop)
+    return grade.run(lab, work, seed=seed, limit_s=limit_s, stop=stop, first=first)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,15 @@ def test_one_failure_decides_and_all_is_shown(tmp_path: Path, monkeypatch: pytes
     assert [seen.word for seen in said.observations] == ["cannot tell", "pass", "fail"]
     assert (said.word, said.reason) == ("fail", "the seed")
     assert said.observations[2].observed == "5"
+
+
+def test_who_only_asks_whether_it_fails_hears_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails = "    expect.equal(lab.seed, 6, 'the seed', look='here')\n"
+    two = f"{HEAD}\ndef test_a(lab):\n    {SEEN}\ndef test_b(lab):\n{fails}"
+    tinylabs.lay_out(tmp_path, monkeypatch, f"{two}\ndef test_c(lab):\n    time.sleep(600)\n")
+    said = verdict(tmp_path / "work", first=True)
+    assert [seen.word for seen in said.observations] == ["pass", "fail"]
+    assert (said.word, said.reason) == ("fail", "the seed")
 
 
 def test_a_fixture_that_cannot_tell_fails_no_later_test(

@@ -25,6 +25,8 @@ from klab.machine import console, parts
 from klab.run import tail
 
 POLL_S = 0.01
+LOOK_S = 0.5  # between two looks at the console
+REPORT_S = 5.0  # for the rest of a complaint to get there
 STEP = "guest: run"
 # What a guest may write: a module that floods the log must not fill the host's disk.
 CONSOLE, OUTPUT, RESULTS = 2 << 20, 16 << 20, 8 << 20
@@ -140,6 +142,7 @@ def run(
     keep: Path | None = None,
     on_output: Callable[[bytes], None] | None = None,
     on_serial: Callable[[Path], None] | None = None,
+    enough: Callable[[list[str]], object] | None = None,
     terminal: Terminal | None = None,
     base: str = qemu.TINY,
     devices: Sequence[str] = (),
@@ -151,7 +154,8 @@ def run(
     which: the accelerator. memory in MiB. files: more of them in the guest (initramfs.Files).
     keep: where the console is kept, whatever happens. on_output sees output as it comes;
     on_serial runs beside the guest with the socket of its second UART, until that closes.
-    terminal: is served there, and the guest ended when whoever types has gone.
+    enough: asked of the console's lines whenever there are more; once it says yes, the guest
+    has REPORT_S left. terminal: is served there, and the guest ended when whoever types has gone.
     base: `tiny` is busybox, `debian` the lab image. cpu: what its processors have beside
     klab's own choice. A kernel of klab's cache goes on from a kept guest; fresh: it boots.
     Raises KlabError with the last lines of the console when the guest panics, hangs, floods
@@ -177,7 +181,7 @@ def run(
             with process.guest(words, folder) as running:
                 for thread in threads:
                     thread.start()
-                why = _watch(running, folder, deadline_s, on_output, terminal)
+                why = _watch(running, folder, deadline_s, on_output, enough, terminal)
             for thread in threads[1:]:
                 thread.join(timeout=5)
         finally:
@@ -212,11 +216,14 @@ def _watch(
     folder: Path,
     deadline_s: float,
     on_output: Callable[[bytes], None] | None,
+    enough: Callable[[list[str]], object] | None,
     terminal: Terminal | None,
 ) -> str:
     """Wait for the guest's end; why it was ended before, or nothing."""
     limits = {"console.log": CONSOLE, "output": OUTPUT, "results": RESULTS}
-    seen, began = 0, time.monotonic()
+    seen = heard = 0
+    until, why = time.monotonic() + deadline_s, f"{deadline_s:g} s passed"
+    look = time.monotonic() + LOOK_S
     while True:
         ended = running.poll() is not None
         if on_output and (folder / "output").exists():
@@ -226,15 +233,23 @@ def _watch(
                     on_output(more)
                     seen += len(more)
         for name, limit in limits.items():
-            if (folder / name).exists() and (folder / name).stat().st_size > limit:
+            if _size(folder / name) > limit:
                 return f"it wrote more than {limit >> 20} MiB ({name.removesuffix('.log')})"
         if ended:
             return ""
         if terminal and terminal.left.is_set():
             return "whoever used it has gone"
-        if time.monotonic() - began > deadline_s:
-            return f"{deadline_s:g} s passed"
+        if enough and time.monotonic() > look and (size := _size(folder / "console.log")) > heard:
+            look, heard = time.monotonic() + LOOK_S, size
+            if enough(console.lines(folder / "console.log")):
+                enough, until, why = None, min(until, time.monotonic() + REPORT_S), "its kernel complained"
+        if time.monotonic() > until:
+            return why
         time.sleep(POLL_S)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _lost(folder: Path, keep: Path | None, how: str) -> KlabError:

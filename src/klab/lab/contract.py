@@ -66,16 +66,16 @@ class Run:
         first, *others = self.seeds
         digest = ""
 
-        def check(seed: int, part: str = grade.OUTCOME) -> Done:
+        def check(seed: int, part: str = grade.OUTCOME, *, red: bool = False) -> Done:
             verdict = grade.run(
-                lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop
+                lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop, first=red
             )
             return _told(verdict)
 
         def refused(lay: Callable[[], None], seed: int) -> Callable[[], Done]:
             def work() -> Done:
                 lay()
-                word, why = check(seed)
+                word, why = check(seed, red=True)
                 # A file that does not compile is no answer, and its failing proves nothing.
                 return (RED, f"it does not build: {why}") if BUILDS in why else (word, why)
 
@@ -147,7 +147,7 @@ def prove(
     """The proofs of labs, in their order; unchanged green ones from the cache unless `fresh`.
 
     Labs on machines come one after the other, those of a kernel on one machine; others in
-    parallel. On Ctrl-C all ends, nothing is left behind, and what was proved is kept.
+    parallel, those that take longest first. On Ctrl-C all ends, nothing is left behind, and what was proved is kept.
     """
     found: dict[str, Proof] = {}
 
@@ -166,6 +166,12 @@ def prove(
             done(known)
         else:
             wanted.append(lab)
+    took = {lab.id: proofs.took_s(lab) for lab in wanted}
+    known_s = [seconds for seconds in took.values() if seconds is not None]
+    if known_s:
+        least = max(max(known_s), sum(known_s) / at_once)
+        run.tell(f"{len(wanted)} labs to prove, {at_once} at a time: about {least / 60:.0f} min, as the last time")
+    wanted.sort(key=lambda lab: -(took[lab.id] or float("inf")))
     with ThreadPoolExecutor(at_once) as pool:
         work: list[Future[list[Proof]]] = []
         try:

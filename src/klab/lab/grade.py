@@ -93,12 +93,14 @@ def run(
     part: str = OUTCOME,
     limit_s: float = LIMIT_S,
     stop: Event | None = None,
+    first: bool = False,
 ) -> Verdict:
     """Grade the files in `workspace`; `tell` hears the text form as it comes.
 
     part: outcome, the grader and the silent run under `sanitize`; repeat, the grader alone,
     for other seeds, which that run does not know; environment, what lab.yml claims.
-    limit_s: seconds until the run is ended. stop: ends it when it is set.
+    limit_s: seconds until the run is ended. stop: ends it when it is set. first: the run ends
+    with the first test that fails, for whoever only asks whether one does.
     Raises KlabError only when the grader cannot be started.
     """
     began = time.monotonic()
@@ -115,7 +117,7 @@ def run(
     else:
         if lab.where == "machine" and not machine:
             hear(Observation(CANNOT_TELL, "this lab is checked on a lab machine, and none was named"))
-        elif why := _graded(_Job(lab, workspace, seed, machine, part), limit_s, stop, hear):
+        elif why := _graded(_Job(lab, workspace, seed, machine, part, first), limit_s, stop, hear):
             hear(Observation(CANNOT_TELL, why))
     verdict = Verdict(
         judge(seen),
@@ -146,12 +148,14 @@ class _Job:
     seed: int
     machine: str | None
     part: str
+    first: bool
 
     def argv(self, stream: int) -> list[str]:
         """pytest's words; observations go to the file descriptor `stream`."""
         argv = [sys.executable, "-P", "-m", "pytest", "-c", os.devnull, f"--rootdir={self.lab.folder}"]
         argv += ["--noconftest", "--import-mode=importlib", "--tb=short", "-p", "klab.testing.plugin"]
         argv += [word for name in LESS for word in ("-p", f"no:{name}")]
+        argv += ["--exitfirst"] if self.first else []
         argv += [f"--klab-lab={self.lab.id}", f"--klab-workspace={self.workspace.resolve()}"]
         argv += [f"--klab-seed={self.seed}", f"--klab-observations={stream}"]
         argv += [f"--klab-machine={self.machine}"] if self.machine else []

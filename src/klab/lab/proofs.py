@@ -119,6 +119,16 @@ def last(lab: Lab) -> Proof | None:
         return None
 
 
+def took_s(lab: Lab) -> float | None:
+    """Seconds that the lab's last proof took, here or where the committed one was made."""
+    if known := last(lab):
+        return known.wall_s
+    try:
+        return float(json.loads(committed().read_text())[lab.id]["wall_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def valid(lab: Lab) -> Proof | None:
     """The lab's last proof when nothing that it depends on has changed since."""
     known = last(lab)

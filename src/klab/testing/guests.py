@@ -130,6 +130,8 @@ class Guests:
                     deadline_s=deadline_s,
                     keep=keep,
                     on_output=output.append,
+                    # What the gate will refuse need not run to its end, or to the deadline.
+                    enough=lambda lines: complaints(self.spec, lines),
                     base=base,
                     devices=tuple(self.spec.needs.devices if devices is None else devices),
                     cpu=cpu,
