@@ -242,21 +242,24 @@ def test_a_patch_applies_inside_a_checkout_too(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "solved/answer").read_text() == "42\n"
 
 
-def test_a_grader_that_is_interrupted_leaves_no_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_verb_that_is_interrupted_leaves_no_grader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals
 ) -> None:
     body = f'open("{tmp_path}/pid", "w").write(str(os.getpid()))\n    time.sleep(600)'
     tinylabs.lay_out(tmp_path, monkeypatch, f"{HEAD}\ndef test_it(lab):\n    {body}\n")
     work = tmp_path / "work"
     work.mkdir()
     script = (
-        "import sys; from pathlib import Path; from klab import catalogue; from klab.lab import grade\n"
-        f"grade.run(catalogue.load().labs['{tinylabs.ID}'], Path(sys.argv[1]), seed=1)"
+        "import click; from pathlib import Path; from klab import catalogue; from klab.lab import grade\n"
+        "from klab.cli.verb import verb\ngroup = click.Group()\n@verb(group, 'go')\ndef go():\n"
+        f"    grade.run(catalogue.load().labs['{tinylabs.ID}'], Path('{work}'), seed=1)\n"
+        "group(['go'])"
     )
-    ours = subprocess.Popen([sys.executable, "-c", script, work])
+    ours = subprocess.Popen([sys.executable, "-c", script])
     until = time.monotonic() + 30
     while not (tmp_path / "pid").exists() and time.monotonic() < until:
         time.sleep(0.1)
-    ours.send_signal(signal.SIGINT)
-    assert ours.wait(30) != 0
+    ours.send_signal(sign)
+    assert ours.wait(30) == 128 + sign
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
