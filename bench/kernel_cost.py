@@ -4,12 +4,13 @@
 
 Each flavour is resolved, compiled and packed as `klab kernel build` does it, in a folder
 and with a ccache of its own, so that nothing of an earlier build helps; then once more
-in a new folder with that ccache. The costs go into docs/reference/data/kernel_costs.json,
+in a new folder with that ccache. An artefact in the cache that was itself built from nothing
+has told the first of the two already; the second then goes by the shared ccache. The costs go into docs/reference/data/kernel_costs.json,
 from which docs/reference/flavours.md and the first estimate on a new machine are made.
 `reference` is x86_64_defconfig + kvm_guest.config + BTF, compiled only.
 
 Budgets: each sanitizer flavour costs at most what `lab` costs; warm at most 20 % of cold.
-Takes about an hour for each flavour on two cores; give it the machine for itself.
+Takes up to half an hour for each flavour on two cores; give it the machine for itself.
 
 Run: .venv/bin/python bench/kernel_cost.py lab san kcsan
 """
@@ -27,7 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from klab import run
-from klab.kernel import artefact, estimate, kbuild, outtree, resolve, root, source
+from klab.kernel import artefact, estimate, kbuild, outtree, reproduce, resolve, root, source
 from klab.kernel import flavour as flavours
 from klab.paths import log_dir, repo_dir
 from klab.progress import Progress
@@ -49,8 +50,8 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def flavour_once(name: str, ccache: Path) -> dict[str, Any]:
-    """One build of a flavour from an empty folder, with that ccache."""
+def flavour_once(name: str, ccache: Path | None) -> dict[str, Any]:
+    """One build of a flavour from an empty folder, with that ccache or the shared one."""
     tools = root.ready(flavours.built(name).toolchain)
     plan = artefact.plan(name, tools.versions)
     tree = source.ensure(plan.flavour.source).path / "tree"
@@ -66,8 +67,11 @@ def flavour_once(name: str, ccache: Path) -> dict[str, Any]:
 
 def flavour_cost(name: str) -> dict[str, Any]:
     """A flavour cold, then from ccache."""
-    with scratch() as ccache:
-        cold, warm = flavour_once(name, ccache), flavour_once(name, ccache)
+    if entry := reproduce.from_nothing(name):
+        cold, warm = entry.manifest["cost"], flavour_once(name, None)
+    else:
+        with scratch() as ccache:
+            cold, warm = flavour_once(name, ccache), flavour_once(name, ccache)
     return {
         "cpu_s": cold["cpu_s"],
         "wall_s": cold["wall_s"],

@@ -84,7 +84,8 @@ def verify_reproducible(flavour: str, fresh: bool) -> Outcome:
     """Build a flavour twice from nothing and compare every byte; exit status 1 when one differs.
 
     Takes as long as two first builds, the first time: other folders, other jobs, umask, time zone and host
-    name, no ccache. The artefact in the cache is compared as well, if it is there.
+    name, no ccache. An artefact in the cache that was built from nothing is the first of the two; any other
+    is compared as well.
     Example: klab kernel verify-reproducible --flavour lab
     """
     verdict = reproduce.verify(flavour, fresh=fresh)

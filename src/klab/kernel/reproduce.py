@@ -109,7 +109,7 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
             namespace.remove(folder)
         made: list[Path] = []
         costs: list[dict[str, Any]] = []
-        if not fresh and (entry := _from_nothing(plan)):
+        if not fresh and (entry := from_nothing(name)):
             made, costs = [entry.path], [dict(entry.manifest["cost"])]
         for place, setting in list(zip(places, settings, strict=True))[len(made) :]:
             target = folder / f"{len(made)}"
@@ -128,12 +128,9 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
     return verdict
 
 
-def _from_nothing(plan: artefact.Plan) -> store.Entry | None:
-    """The artefact in the cache, if neither ccache nor a kept tree gave it an object.
-
-    Such a build differs from the second in all that must not matter too, see _settings.
-    """
-    entry = store.find(artefact.KIND, plan.digest)
+def from_nothing(name: str) -> store.Entry | None:
+    """The artefact of a flavour in the cache, if neither ccache nor a kept tree gave it an object."""
+    entry = artefact.find(name)
     cost = entry.manifest["cost"] if entry else {}
     return entry if cost.get("misses") and not cost["hits"] and not cost["resumed"] else None
 
