@@ -5,8 +5,10 @@
 Each flavour is resolved, compiled and packed as `klab kernel build` does it, in a folder
 and with a ccache of its own, so that nothing of an earlier build helps; then once more
 in a new folder with that ccache. An artefact in the cache that was itself built from nothing
-has told the first of the two already; the second then goes by the shared ccache. The costs go into docs/reference/data/kernel_costs.json,
-from which docs/reference/flavours.md and the first estimate on a new machine are made.
+has told the first of the two already; the second then goes by the shared ccache.
+
+The costs go into docs/reference/data/kernel_costs.json, from which docs/reference/flavours.md
+and the first estimate on a new machine are made.
 `reference` is x86_64_defconfig + kvm_guest.config + BTF, compiled only.
 
 Budgets: each sanitizer flavour costs at most what `lab` costs; warm at most 20 % of cold.

@@ -14,7 +14,7 @@ import pytest
 
 from klab import accel
 from klab.errors import KlabError
-from klab.guest import initramfs, runner
+from klab.guest import initramfs, runner, watch
 from klab.kernel import artefact
 
 FLAVOUR = "lab"
@@ -75,7 +75,7 @@ def test_who_has_heard_enough_does_not_wait_for_the_end() -> None:
 def test_a_flooded_log_is_ended(tmp_path: Path) -> None:
     with pytest.raises(KlabError, match=r"it wrote more than 2 MiB \(console\)"):
         run("yes 'a line for the kernel log' >/dev/ttyS0", keep=tmp_path / "console", deadline_s=300)
-    assert (tmp_path / "console").stat().st_size <= runner.CONSOLE
+    assert (tmp_path / "console").stat().st_size <= watch.CONSOLE
 
 
 @pytest.mark.parametrize(

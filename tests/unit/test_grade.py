@@ -95,7 +95,9 @@ def test_one_failure_decides_and_all_is_shown(tmp_path: Path, monkeypatch: pytes
     assert said.observations[2].observed == "5"
 
 
-def test_who_only_asks_whether_it_fails_hears_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_only_asks_whether_it_fails_hears_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fails = "    expect.equal(lab.seed, 6, 'the seed', look='here')\n"
     two = f"{HEAD}\ndef test_a(lab):\n    {SEEN}\ndef test_b(lab):\n{fails}"
     tinylabs.lay_out(tmp_path, monkeypatch, f"{two}\ndef test_c(lab):\n    time.sleep(600)\n")

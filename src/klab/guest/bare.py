@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from klab.guest import initramfs, process, qemu
-from klab.guest.runner import CONSOLE
+from klab.guest.watch import CONSOLE
 from klab.machine import console
 
 OFF, RESET, PANIC, FLOOD, ON = "powered off", "rebooted", "panicked", "flooded its console", "went on"

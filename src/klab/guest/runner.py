@@ -13,23 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import Popen
 from threading import Thread
 
 from klab import store
 from klab.errors import KlabError
-from klab.guest import initramfs, kept, modules, process, qemu
+from klab.guest import initramfs, kept, modules, process, qemu, watch
 from klab.guest.terminal import Terminal
 from klab.kernel import artefact
 from klab.machine import console, parts
 from klab.run import tail
 
-POLL_S = 0.01
-LOOK_S = 0.5  # between two looks at the console
-REPORT_S = 5.0  # for the rest of a complaint to get there
 STEP = "guest: run"
-# What a guest may write: a module that floods the log must not fill the host's disk.
-CONSOLE, OUTPUT, RESULTS = 2 << 20, 16 << 20, 8 << 20
 MENDS = {
     True: "give it more time (--timeout), or look for a loop or a lock that never ends",
     False: "read the console; look for what writes without end, or restarts the guest",
@@ -84,7 +78,10 @@ def _hand_over(folder: Path, files: Mapping[str, tuple[int, bytes]]) -> None:
 def _results(packed: bytes) -> dict[str, bytes]:
     """The plain files that the command left; a guest that died half-way left none."""
     found: dict[str, bytes] = {}
-    with suppress(tarfile.TarError), tarfile.open(fileobj=io.BytesIO(packed[:RESULTS]), mode="r:") as tar:
+    with (
+        suppress(tarfile.TarError),
+        tarfile.open(fileobj=io.BytesIO(packed[: watch.RESULTS]), mode="r:") as tar,
+    ):
         for member in tar:
             if member.isreg() and not member.issparse() and (stream := tar.extractfile(member)):
                 found[member.name.removeprefix("./")] = stream.read()
@@ -155,7 +152,7 @@ def run(
     keep: where the console is kept, whatever happens. on_output sees output as it comes;
     on_serial runs beside the guest with the socket of its second UART, until that closes.
     enough: asked of the console's lines whenever there are more; once it says yes, the guest
-    has REPORT_S left. terminal: is served there, and the guest ended when whoever types has gone.
+    has watch.REPORT_S left. terminal: is served there, and the guest ended when whoever types has gone.
     base: `tiny` is busybox, `debian` the lab image. cpu: what its processors have beside
     klab's own choice. A kernel of klab's cache goes on from a kept guest; fresh: it boots.
     Raises KlabError with the last lines of the console when the guest panics, hangs, floods
@@ -181,14 +178,16 @@ def run(
             with process.guest(words, folder) as running:
                 for thread in threads:
                     thread.start()
-                why = _watch(running, folder, deadline_s, on_output, enough, terminal)
+                why = watch.until_gone(
+                    running, folder, deadline_s, on_output=on_output, enough=enough, terminal=terminal
+                )
             for thread in threads[1:]:
                 thread.join(timeout=5)
         finally:
             _release(folder)
             if keep and (folder / "console.log").exists():
                 keep.parent.mkdir(parents=True, exist_ok=True)
-                keep.write_bytes((folder / "console.log").read_bytes()[:CONSOLE])
+                keep.write_bytes((folder / "console.log").read_bytes()[: watch.CONSOLE])
         status = _bytes(folder / "status").decode().split()
         if not why and status and status[-1].isdigit():
             return Ran(
@@ -209,47 +208,6 @@ def _release(folder: Path) -> None:
     """Let go whoever waits for a reader of the input that will not come."""
     with suppress(OSError):
         os.close(os.open(folder / "input", os.O_RDONLY | os.O_NONBLOCK))
-
-
-def _watch(
-    running: Popen[bytes],
-    folder: Path,
-    deadline_s: float,
-    on_output: Callable[[bytes], None] | None,
-    enough: Callable[[list[str]], object] | None,
-    terminal: Terminal | None,
-) -> str:
-    """Wait for the guest's end; why it was ended before, or nothing."""
-    limits = {"console.log": CONSOLE, "output": OUTPUT, "results": RESULTS}
-    seen = heard = 0
-    until, why = time.monotonic() + deadline_s, f"{deadline_s:g} s passed"
-    look = time.monotonic() + LOOK_S
-    while True:
-        ended = running.poll() is not None
-        if on_output and (folder / "output").exists():
-            with (folder / "output").open("rb") as stream:
-                stream.seek(seen)
-                if more := stream.read():
-                    on_output(more)
-                    seen += len(more)
-        for name, limit in limits.items():
-            if _size(folder / name) > limit:
-                return f"it wrote more than {limit >> 20} MiB ({name.removesuffix('.log')})"
-        if ended:
-            return ""
-        if terminal and terminal.left.is_set():
-            return "whoever used it has gone"
-        if enough and time.monotonic() > look and (size := _size(folder / "console.log")) > heard:
-            look, heard = time.monotonic() + LOOK_S, size
-            if enough(console.lines(folder / "console.log")):
-                enough, until, why = None, min(until, time.monotonic() + REPORT_S), "its kernel complained"
-        if time.monotonic() > until:
-            return why
-        time.sleep(POLL_S)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _lost(folder: Path, keep: Path | None, how: str) -> KlabError:

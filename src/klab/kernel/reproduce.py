@@ -50,7 +50,11 @@ class Verdict:
             btf = f"{self.btf}  vmlinux: section .BTF" if self.btf else "no BTF in vmlinux"
             listed = [f"{digest}  {name}" for name, digest in self.files.items()]
             when = f" (seen on {self.seen}; --fresh builds again)" if self.seen else ""
-            return [f"{what}: two builds from nothing{third} are the same, byte for byte{kept}{when}", *listed, btf]
+            return [
+                f"{what}: two builds from nothing{third} are the same, byte for byte{kept}{when}",
+                *listed,
+                btf,
+            ]
         head = [f"{what} is NOT reproducible: two builds from nothing{third} differ{kept}"]
         for pair, files in self.differences.items():
             for name, places in files.items():

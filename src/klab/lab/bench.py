@@ -29,6 +29,7 @@ class Bench(Protocol):
     """What a proof does with a lab. Each call leaves the lab in a state that is known."""
 
     machine: str | None
+    builds: Path
 
     def start(self) -> bool:
         """Stage the lab unless it is there; whether anything changed."""
@@ -59,6 +60,7 @@ class Here:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
         self.folder = folder / "workspace"
+        self.builds = folder / "builds"
 
     def start(self) -> bool:
         """Stage the lab unless it is there."""
@@ -93,6 +95,7 @@ class OnMachine:
     def __init__(self, lab: Lab, folder: Path, machine: model.Machine) -> None:
         self.lab = lab
         self.folder = folder
+        self.builds = folder / "builds"
         self.name = machine.name
         self.machine: str | None = machine.name
         self._clean = False

@@ -68,8 +68,9 @@ class Run:
 
         def check(seed: int, part: str = grade.OUTCOME, *, red: bool = False) -> Done:
             verdict = grade.run(
-                lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop, first=red
-            )
+                lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop,
+                first=red, builds=bench.builds,
+            )  # fmt: skip
             return _told(verdict)
 
         def refused(lay: Callable[[], None], seed: int) -> Callable[[], Done]:
@@ -147,7 +148,8 @@ def prove(
     """The proofs of labs, in their order; unchanged green ones from the cache unless `fresh`.
 
     Labs on machines come one after the other, those of a kernel on one machine; others in
-    parallel, those that take longest first. On Ctrl-C all ends, nothing is left behind, and what was proved is kept.
+    parallel, those that take longest first. On Ctrl-C all ends, nothing is left behind, and
+    what was proved is kept.
     """
     found: dict[str, Proof] = {}
 
@@ -166,12 +168,7 @@ def prove(
             done(known)
         else:
             wanted.append(lab)
-    took = {lab.id: proofs.took_s(lab) for lab in wanted}
-    known_s = [seconds for seconds in took.values() if seconds is not None]
-    if known_s:
-        least = max(max(known_s), sum(known_s) / at_once)
-        run.tell(f"{len(wanted)} labs to prove, {at_once} at a time: about {least / 60:.0f} min, as the last time")
-    wanted.sort(key=lambda lab: -(took[lab.id] or float("inf")))
+    wanted = _longest_first(wanted, at_once, run.tell)
     with ThreadPoolExecutor(at_once) as pool:
         work: list[Future[list[Proof]]] = []
         try:
@@ -188,6 +185,15 @@ def prove(
             raise
     found |= {proof.lab: proof for each in work for proof in each.result()}
     return [found[lab.id] for lab in labs]
+
+
+def _longest_first(labs: Sequence[Lab], at_once: int, tell: Callable[[str], None]) -> list[Lab]:
+    """The labs by the time that their last proofs took, and a word on how long it will be."""
+    took = {lab.id: seconds for lab in labs if (seconds := proofs.took_s(lab)) is not None}
+    if took:
+        least = max(*took.values(), sum(took.values()) / at_once)
+        tell(f"{len(labs)} labs to prove, {at_once} at a time: about {least / 60:.0f} min, as the last time")
+    return sorted(labs, key=lambda lab: -took.get(lab.id, float("inf")))
 
 
 def _here(lab: Lab, run: Run, keep: Callable[[Proof], Proof]) -> list[Proof]:

@@ -94,13 +94,15 @@ def run(
     limit_s: float = LIMIT_S,
     stop: Event | None = None,
     first: bool = False,
+    builds: Path | None = None,
 ) -> Verdict:
     """Grade the files in `workspace`; `tell` hears the text form as it comes.
 
     part: outcome, the grader and the silent run under `sanitize`; repeat, the grader alone,
     for other seeds, which that run does not know; environment, what lab.yml claims.
     limit_s: seconds until the run is ended. stop: ends it when it is set. first: the run ends
-    with the first test that fails, for whoever only asks whether one does.
+    with the first test that fails, for whoever only asks whether one does. builds: a folder
+    where what was built stays, for another run with the same files.
     Raises KlabError only when the grader cannot be started.
     """
     began = time.monotonic()
@@ -117,7 +119,7 @@ def run(
     else:
         if lab.where == "machine" and not machine:
             hear(Observation(CANNOT_TELL, "this lab is checked on a lab machine, and none was named"))
-        elif why := _graded(_Job(lab, workspace, seed, machine, part, first), limit_s, stop, hear):
+        elif why := _graded(_Job(lab, workspace, seed, machine, part, first, builds), limit_s, stop, hear):
             hear(Observation(CANNOT_TELL, why))
     verdict = Verdict(
         judge(seen),
@@ -149,6 +151,7 @@ class _Job:
     machine: str | None
     part: str
     first: bool
+    builds: Path | None
 
     def argv(self, stream: int) -> list[str]:
         """pytest's words; observations go to the file descriptor `stream`."""
@@ -159,6 +162,7 @@ class _Job:
         argv += [f"--klab-lab={self.lab.id}", f"--klab-workspace={self.workspace.resolve()}"]
         argv += [f"--klab-seed={self.seed}", f"--klab-observations={stream}"]
         argv += [f"--klab-machine={self.machine}"] if self.machine else []
+        argv += [f"--klab-builds={self.builds.resolve()}"] if self.builds else []
         also = self.lab.sanitize if self.part == OUTCOME else ()
         argv += [f"--klab-flavour={name}" for name in (self.lab.kernel, *also)]
         return [*argv, *map(str, tests(self.lab, self.part))]

@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--klab-lab", default="", metavar="ID", help="The lab that is graded.")
     group.addoption("--klab-workspace", default="", metavar="FOLDER", help="A copy of the student's files.")
     group.addoption("--klab-seed", type=int, default=0, metavar="N", help="What the grader varies by.")
+    group.addoption("--klab-builds", default="", metavar="FOLDER", help="Keep builds there, and reuse them.")
     group.addoption(
         "--klab-observations",
         type=int,
@@ -138,8 +139,9 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Workbench]:
     folder = Path(option("klab_workspace")).resolve()
     workspace.check(folder)
     seed = option("klab_seed")
+    kept = Path(option("klab_builds")) if option("klab_builds") else None
     with TemporaryDirectory(prefix="klab-grade-") as builds:
-        yield Workbench(spec, seed, random.Random(seed), folder, Path(builds))  # noqa: S311 - nothing secret
+        yield Workbench(spec, seed, random.Random(seed), folder, Path(builds), kept)  # noqa: S311 - nothing secret
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from klab import catalogue, sandbox, store
+from klab import digest as digests
 from klab.errors import KlabError
 from klab.kernel import artefact, resolve, student
 from klab.lab import workspace
@@ -55,13 +56,17 @@ class OwnKernel:
 
 @dataclass
 class Workbench:
-    """A lab under its grader. spec: its metadata; random: the same for the same seed."""
+    """A lab under its grader. spec: its metadata; random: the same for the same seed.
+
+    kept: where builds of earlier runs lie, by what went into them; None: they are not kept.
+    """
 
     spec: catalogue.Lab
     seed: int
     random: random.Random
     workspace: Path
     builds: Path
+    kept: Path | None = None
     _made: dict[tuple[str, str], Built] = field(default_factory=dict)
 
     def kernel(self, name: str | None = None) -> store.Entry:
@@ -106,8 +111,13 @@ class Workbench:
 
     def _build(self, target: str, flavour: str) -> Built:
         __tracebackhide__ = True
-        folder = workspace.copy(self.workspace, self.builds / f"{len(self._made)}-{flavour}")
         what = f"{BUILDS} for the kernel {flavour}"
+        place = self.builds / f"{len(self._made)}-{flavour}"
+        key = digests.of_data([digests.of_tree(self.workspace), self.kernel(flavour).digest, target])
+        if self.kept and (self.kept / key).is_dir():
+            RECORDER.note(PASS, what)
+            return Built(workspace.copy(self.kept / key, place), (self.kept / f"{key}.log").read_text())
+        folder = workspace.copy(self.workspace, place)
         try:
             said = sandbox.make(folder, flavour, target)
         except KlabError as error:
@@ -123,6 +133,10 @@ class Workbench:
                 look=_place(log) or "Makefile",
             )
         RECORDER.note(PASS, what)
+        if self.kept:
+            self.kept.mkdir(parents=True, exist_ok=True)
+            (self.kept / f"{key}.log").write_text(log)
+            workspace.copy(folder, self.kept / f"{key}.new").rename(self.kept / key)
         return Built(folder, log)
 
     def own_kernel(self, *fragments: Path, base: student.Wanted, patch: Path | None = None) -> OwnKernel:
