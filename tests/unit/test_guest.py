@@ -11,7 +11,7 @@ import pytest
 
 from klab import accel, store
 from klab.errors import KlabError
-from klab.guest import initramfs, modules, runner
+from klab.guest import initramfs, modules, runner, watch
 
 
 def test_archive_is_well_formed():
@@ -98,8 +98,8 @@ def test_a_guest_that_hangs_meets_its_deadline(qemu, tmp_path):
 
 @pytest.mark.parametrize("stream", ["c", "o"])
 def test_a_flood_is_ended(qemu, tmp_path, monkeypatch, stream):
-    monkeypatch.setattr(runner, "CONSOLE", 100_000)
-    monkeypatch.setattr(runner, "OUTPUT", 100_000)
+    monkeypatch.setattr(watch, "CONSOLE", 100_000)
+    monkeypatch.setattr(watch, "OUTPUT", 100_000)
     qemu(f"exec yes >${stream}")
     with pytest.raises(KlabError, match="it wrote more than 0 MiB"):
         runner.run(tmp_path / "k", ["true"], which="tcg", keep=tmp_path / "kept")
