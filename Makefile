@@ -73,7 +73,7 @@ lint: bootstrap ## the linters and house rules
 	$(BIN)/pytest tests/test_lint.py tests/test_habits*.py $(call junit,lint)
 
 unit: bootstrap ## the unit tests
-	$(BIN)/pytest tests/unit $(call junit,unit)
+	$(BIN)/pytest tests/unit -n auto $(call junit,unit)
 
 verify-reproducible: bootstrap ## build FLAVOUR twice from nothing and compare every byte
 	@$(BIN)/klab kernel verify-reproducible --flavour $(FLAVOUR)

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -173,7 +174,13 @@ def test_credentials_are_tmpfiles_lines():
     assert made.file("credentials/system.hostname").read_text() == "m1"
 
 
-def test_ssh_reads_our_config():
+def test_ssh_reads_our_config(monkeypatch):
+    with TemporaryDirectory(prefix="k") as short:  # a socket's path must not be long
+        monkeypatch.setenv("KLAB_STATE", short)
+        _ssh_reads_our_config()
+
+
+def _ssh_reads_our_config():
     made = machine()
     keys.write(made)
     said = subprocess.run(
