@@ -92,8 +92,7 @@ def _known(plan: artefact.Plan) -> Verdict | None:
 def verify(name: str, *, fresh: bool = False) -> Verdict:
     """Build twice from nothing in folders of their own and compare, also with the cache.
 
-    An artefact in the cache of which every object was compiled in a tree begun for it is the
-    first build; fresh: build twice anyway, also when that was seen to be the same before.
+    An artefact in the cache that was compiled in a tree begun for it is the first build; fresh: build twice anyway, also when that was seen to be the same before.
     Takes a cold build of time or two. A run that was cut off goes on behind the build that
     was whole. Raises KlabError when one fails. What differs is kept for a closer look,
     otherwise nothing stays.
@@ -133,10 +132,14 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
 
 
 def from_nothing(name: str) -> store.Entry | None:
-    """The artefact of a flavour in the cache, if neither ccache nor a kept tree gave it an object."""
+    """The artefact of a flavour in the cache, if it was begun in an empty tree and compiled there.
+
+    ccache may have given it a few objects that another flavour has, too: those were compiled
+    in yet another folder at yet another time.
+    """
     entry = artefact.find(name)
     cost = entry.manifest["cost"] if entry else {}
-    return entry if cost.get("misses") and not cost["hits"] and not cost["resumed"] else None
+    return entry if cost.get("misses") and estimate.cold(cost) else None
 
 
 def _done(target: Path) -> Path:

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A ring whose producer lets the value come after the number: the grader looks how long KCSAN takes to see
- * that, and looks at the student's ring for longer.
+ * A ring whose producer lets the value come after the number, or whose consumer hands a slot back before it
+ * has read the value: the grader looks how long KCSAN takes to see either, and looks at the student's ring
+ * for longer.
  */
 #include <linux/atomic.h>
 #include <linux/compiler.h>
 #include <linux/init.h>
 #include <linux/minmax.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 
 #include "ring.h"
+
+static bool early;
+module_param(early, bool, 0444);
+MODULE_PARM_DESC(early, "the consumer is at fault, else the producer");
 
 struct slot {
 	unsigned long number;
@@ -38,7 +44,10 @@ int ring_push(u64 value)
 			break;
 	}
 	slot->value = value;
-	WRITE_ONCE(slot->number, position + 1);
+	if (early)
+		smp_store_release(&slot->number, position + 1);
+	else
+		WRITE_ONCE(slot->number, position + 1);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(ring_push);
@@ -50,7 +59,10 @@ int ring_pop(u64 *value)
 	if (smp_load_acquire(&slot->number) != tail + 1)
 		return -EAGAIN;
 	*value = slot->value;
-	smp_store_release(&slot->number, tail + RING_SIZE);
+	if (early)
+		WRITE_ONCE(slot->number, tail + RING_SIZE);
+	else
+		smp_store_release(&slot->number, tail + RING_SIZE);
 	WRITE_ONCE(tail, tail + 1); /* nobody else writes it, but ring_length() reads it */
 	return 0;
 }
