@@ -92,10 +92,11 @@ def _known(plan: artefact.Plan) -> Verdict | None:
 def verify(name: str, *, fresh: bool = False) -> Verdict:
     """Build twice from nothing in folders of their own and compare, also with the cache.
 
-    An artefact in the cache that was compiled in a tree begun for it is the first build; fresh: build twice anyway, also when that was seen to be the same before.
-    Takes a cold build of time or two. A run that was cut off goes on behind the build that
-    was whole. Raises KlabError when one fails. What differs is kept for a closer look,
-    otherwise nothing stays.
+    An artefact in the cache that was compiled in a tree begun for it is the first build;
+    fresh: build twice anyway, also when that was seen to be the same before. Takes a cold
+    build of time or two. A run that was cut off goes on behind the build that was whole.
+    Raises KlabError when one fails. What differs is kept for a closer look, otherwise
+    nothing stays.
     """
     tools = root.ready(flavours.built(name).toolchain)
     plan = artefact.plan(name, tools.versions)
