@@ -13,7 +13,7 @@ CPUS = 4
 DEADLINE_S = 200
 BURST_S = 4
 QUIET_S = 1.5
-SCRIPT = r"""
+HEAD = r"""
 cd /klab; export PYTHONDONTWRITEBYTECODE=1
 irq() {{ grep -l -x "$1" /sys/kernel/irq/*/actions | grep -o '[0-9]*'; }}
 asked() {{ cat /proc/irq/$(irq $1)/smp_affinity_list; }}
@@ -25,8 +25,9 @@ insmod edupoke.ko && insmod eduq.ko names={first},{second} || exit 1
 for name in {first} {second}; do echo 0 >/proc/irq/$(irq $name)/smp_affinity_list; done
 poke 0 1 2; poke 1 1 2
 for name in {lines}; do note irq-$name "$(irq $name)"; done
+"""
+STEER = r"""
 note managed-before "$(asked {managed})"
-
 python3 steer.py policy.json >/klab/out/report 2>/klab/out/errors; note status $?
 cp irqbalance.env /klab/out/ 2>/dev/null
 note managed-after "$(asked {managed})"
@@ -35,8 +36,10 @@ poke 0 1 3; poke 1 1 3
 for name in {first} {second}; do note before-$name "$(counts $name)"; done
 poke 0 1 {times}; poke 1 1 {times}
 for name in {first} {second}; do note after-$name "$(counts $name)"; done
-
-python3 steer.py good.json >/klab/out/good 2>>/klab/out/errors; note good-status $?
+"""
+# Half a minute of waiting: only for who has steered right.
+WATCH = r"""
+python3 steer.py good.json >/klab/out/good 2>/klab/out/errors; note good-status $?
 python3 irqwatch.py watch.json >/klab/out/events 2>>/klab/out/errors & watch=$!
 for n in $(seq 100); do [ ! -s /klab/out/events ] || break; sleep 0.2; done
 told() {{ note told-$1 "$(wc -l </klab/out/events)"; }}
@@ -103,25 +106,42 @@ def modules(lab):
 
 
 @pytest.fixture(scope="module")
-def seen(guest, modules, policies, drawn):
-    """What the script noted, by name; and the files that the programs left."""
+def run(guest, modules, policies, drawn):
+    """Runs a part of the script: what it noted, by name; and the files that the programs left."""
     first, second = drawn["names"]
-    script = SCRIPT.format(
-        first=first,
-        second=second,
-        lines=f"{first} {second} {drawn['managed']} virtio1-config",
-        managed=drawn["managed"],
-        times=drawn["times"],
-        x=drawn["x"],
-        moved=drawn["names"][1 - drawn["x"]],
-        gone=drawn["gone"],
-        last=CPUS - 1,
-        burst=BURST_S,
-    )
-    ran = guest(script, files={**modules, **policies}, base="debian", deadline_s=DEADLINE_S)
-    noted = dict(re.findall(r"^([\w.-]+): ?(.*?) *$", ran.output.decode(errors="replace"), re.M))
-    left = {name: data.decode(errors="replace") for name, data in ran.results.items()}
-    return {**noted, **{f"file-{name}": text for name, text in left.items()}}
+    words = {
+        "first": first,
+        "second": second,
+        "lines": f"{first} {second} {drawn['managed']} virtio1-config",
+        "managed": drawn["managed"],
+        "times": drawn["times"],
+        "x": drawn["x"],
+        "moved": drawn["names"][1 - drawn["x"]],
+        "gone": drawn["gone"],
+        "last": CPUS - 1,
+        "burst": BURST_S,
+    }
+
+    def run(part):
+        script = (HEAD + part).format(**words)
+        ran = guest(script, files={**modules, **policies}, base="debian", deadline_s=DEADLINE_S)
+        noted = dict(re.findall(r"^([\w.-]+): ?(.*?) *$", ran.output.decode(errors="replace"), re.M))
+        left = {name: data.decode(errors="replace") for name, data in ran.results.items()}
+        return {**noted, **{f"file-{name}": text for name, text in left.items()}}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def steered(run):
+    """What steer.py made of a policy."""
+    return run(STEER)
+
+
+@pytest.fixture(scope="module")
+def seen(run):
+    """What irqwatch.py said, and did, while things happened."""
+    return run(WATCH)
 
 
 def report(seen, name):
@@ -158,8 +178,8 @@ def number(seen, name):
     return int(seen[name]) if seen.get(name, "").isdigit() else None
 
 
-def test_each_line_has_its_word(seen, drawn):
-    said = report(seen, "report")
+def test_each_line_has_its_word(steered, drawn):
+    said = report(steered, "report")
     words = {
         **dict.fromkeys(drawn["names"], "set"),
         drawn["managed"]: "managed",
@@ -167,7 +187,7 @@ def test_each_line_has_its_word(seen, drawn):
         "virtio1-config": "refused",
     }
     for name, word in words.items():
-        irq = None if word == "missing" else number(seen, f"irq-{name}")
+        irq = None if word == "missing" else number(steered, f"irq-{name}")
         expect.equal(
             said.get(name),
             {"irq": irq, "state": word},
@@ -176,28 +196,27 @@ def test_each_line_has_its_word(seen, drawn):
         )
 
 
-def test_status(seen):
-    expect.equal(seen.get("status"), "1", "exit status when not all lines could be set", look="steer.py")
-    expect.equal(seen.get("good-status"), "0", "exit status when all lines were set", look="steer.py")
+def test_status_when_some_lines_cannot_be_set(steered):
+    expect.equal(steered.get("status"), "1", "exit status when not all lines could be set", look="steer.py")
 
 
-def test_the_wishes_are_in_place(seen, drawn):
+def test_the_wishes_are_in_place(steered, drawn):
     for name, cpus in drawn["wishes"].items():
         expect.equal(
-            seen.get(f"asked-{name}"),
+            steered.get(f"asked-{name}"),
             ",".join(map(str, cpus)),
             f"CPUs in smp_affinity_list of {name}",
             look="steer.py",
         )
     expect.equal(
-        seen.get("managed-after"), seen.get("managed-before"), "a managed line stays", look="steer.py"
+        steered.get("managed-after"), steered.get("managed-before"), "a managed line stays", look="steer.py"
     )
 
 
-def test_interrupts_arrive_there(seen, drawn):
+def test_interrupts_arrive_there(steered, drawn):
     for name, cpus in drawn["wishes"].items():
         before, after = (
-            [int(word) for word in seen.get(f"{when}-{name}", "").split(",") if word.isdigit()]
+            [int(word) for word in steered.get(f"{when}-{name}", "").split(",") if word.isdigit()]
             for when in ("before", "after")
         )
         grown = [b - a for a, b in zip(before, after, strict=True)]
@@ -209,16 +228,20 @@ def test_interrupts_arrive_there(seen, drawn):
         )
 
 
-def test_irqbalance_is_told(seen, drawn):
-    text = seen.get("file-irqbalance.env", "")
+def test_irqbalance_is_told(steered, drawn):
+    text = steered.get("file-irqbalance.env", "")
     match = re.search(r'^IRQBALANCE_ARGS="(.*)"$', text, re.M)
     banned = sorted(re.findall(r"--banirq=(\d+)", match[1])) if match else None
     expect.equal(
         banned,
-        sorted(seen.get(f"irq-{name}", "") for name in drawn["names"]),
+        sorted(steered.get(f"irq-{name}", "") for name in drawn["names"]),
         "lines that irqbalance is told to leave alone: those that were set",
         look="irqbalance.env: IRQBALANCE_ARGS",
     )
+
+
+def test_status_when_all_are_set(seen):
+    expect.equal(seen.get("good-status"), "0", "exit status when all lines were set", look="steer.py")
 
 
 def test_the_watcher_begins(seen):

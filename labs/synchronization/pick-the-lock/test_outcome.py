@@ -30,6 +30,17 @@ echo "<<storm"
 : >/tmp/ended
 await() {{ n=0; until $1; do [ $n -lt $2 ] || {{ echo stuck; return 1; }}; usleep 250000; n=$((n+1)); done; }}
 all() {{ [ $(wc -l </tmp/ended) = {clients} ]; }}
+# Stuck is where nothing moves for six seconds.
+finish() {{
+  still=0 was=
+  until all; do
+    now=$(cat /tmp/ended /klab/out/* | wc -c)
+    [ "$now" = "$was" ] && still=$((still+1)) || still=0
+    [ $still -lt 24 ] || {{ echo stuck; return 1; }}
+    was=$now
+    usleep 250000
+  done
+}}
 take() {{ dd if=/dev/feed of=/klab/out/$1 bs=16 count={share} 2>/dev/null; echo >>/tmp/ended; }}
 give() {{
   n=$1
@@ -40,7 +51,7 @@ burn() {{ for n in 1 2 3 4 5 6 7 8 9; do echo $1$n >/proc/feed_label; done; echo
 echo {sent} >$p/send
 for n in {readers}; do take $n & done
 give $(({first} + 1)) & give {second} & burn one & burn two &
-await all 120 || exit 1
+finish || exit 1
 for f in peak broken clashes; do echo $f=$(cat $p/$f); done
 
 echo "<<killed"
