@@ -10,9 +10,9 @@ from klab.testing import expect
 LOCKS = re.compile(r"(_raw_|__raw_|mutex_|rt_mutex_|down|queued_)\w*$")
 STORM_S, WATCH_S = 90, 300  # a ring in a mess can keep a CPU for ever
 CATCHES = 3  # of each weakness: then it is known how many rounds one takes
-ROUNDS = 24  # until it must have been caught so often; a quiet host needs three to six
-ITEMS = 30  # of a round, for each of its two halves
-DELAY_US = 6000  # at a watchpoint: longer than a busy host takes to get round to the other CPU
+ROUNDS = 24  # until it must have been caught so often; a quiet host needs two to six
+ITEMS = 100  # of a round, for each of its two halves
+DELAY_US = 1500  # at a watchpoint: a busy host gets round to the other CPU, too
 
 HEAD = """
 cd /klab; p=/sys/module/storm/parameters

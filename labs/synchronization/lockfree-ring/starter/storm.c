@@ -153,7 +153,7 @@ module_param(delay_us, uint, 0444);
 MODULE_PARM_DESC(delay_us, "at a watchpoint");
 
 #define EVERY 4000 /* accesses that are not watched: CONFIG_KCSAN_SKIP_WATCH */
-#define SOME 2 /* not all: KCSAN keeps one access in flight, and the next one takes its place */
+#define SOME 6 /* go by at most: KCSAN keeps one access in flight, and each that it watches takes its place */
 #define DELAY_US 80 /* CONFIG_KCSAN_UDELAY_TASK */
 static atomic_t steps[7], inside;
 
