@@ -12,7 +12,8 @@ and the first estimate on a new machine are made.
 `reference` is x86_64_defconfig + kvm_guest.config + BTF, compiled only.
 
 Budgets: each sanitizer flavour costs at most what `lab` costs; warm at most 20 % of cold.
-Takes up to half an hour for each flavour on two cores; give it the machine for itself.
+Takes up to an hour for each flavour on two cores, a fifth of it where the cache has the cold build;
+give it the machine for itself.
 
 Run: .venv/bin/python bench/kernel_cost.py lab san kcsan
 """

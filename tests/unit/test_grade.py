@@ -99,10 +99,11 @@ def test_who_only_asks_whether_it_fails_hears_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fails = "    expect.equal(lab.seed, 6, 'the seed', look='here')\n"
-    two = f"{HEAD}\ndef test_a(lab):\n    {SEEN}\ndef test_b(lab):\n{fails}"
+    two = f"{HEAD}\ndef test_a(lab):\n    {SEEN}\ndef test_dark(lab):\n    expect.cannot_tell('dark')\n"
+    two += f"def test_b(lab):\n{fails}"
     tinylabs.lay_out(tmp_path, monkeypatch, f"{two}\ndef test_c(lab):\n    time.sleep(600)\n")
     said = verdict(tmp_path / "work", first=True)
-    assert [seen.word for seen in said.observations] == ["pass", "fail"]
+    assert [seen.word for seen in said.observations] == ["pass", "cannot tell", "fail"]
     assert (said.word, said.reason) == ("fail", "the seed")
 
 

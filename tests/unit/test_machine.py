@@ -177,22 +177,18 @@ def test_credentials_are_tmpfiles_lines():
 def test_ssh_reads_our_config(monkeypatch):
     with TemporaryDirectory(prefix="k") as short:  # a socket's path must not be long
         monkeypatch.setenv("KLAB_STATE", short)
-        _ssh_reads_our_config()
-
-
-def _ssh_reads_our_config():
-    made = machine()
-    keys.write(made)
-    said = subprocess.run(
-        ["ssh", "-G", "-F", made.ssh_config, "m1"], capture_output=True, text=True, check=True
-    )
-    options = dict(line.split(" ", 1) for line in said.stdout.splitlines() if " " in line)
-    assert options["hostname"] == "127.0.0.1"
-    assert options["port"] == "2299"
-    assert options["user"] == "student"
-    assert options["stricthostkeychecking"] in ("true", "yes")
-    assert options["passwordauthentication"] == "no"
-    assert Path(options["controlpath"]).parent == made.dir
+        made = machine()
+        keys.write(made)
+        said = subprocess.run(
+            ["ssh", "-G", "-F", made.ssh_config, "m1"], capture_output=True, text=True, check=True
+        )
+        options = dict(line.split(" ", 1) for line in said.stdout.splitlines() if " " in line)
+        assert options["hostname"] == "127.0.0.1"
+        assert options["port"] == "2299"
+        assert options["user"] == "student"
+        assert options["stricthostkeychecking"] in ("true", "yes")
+        assert options["passwordauthentication"] == "no"
+        assert Path(options["controlpath"]).parent == made.dir
 
 
 def test_record_is_json_for_others():

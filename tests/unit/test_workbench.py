@@ -2,12 +2,14 @@
 """A grader builds the student's own files among those that the lab gave."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fixtures import tinylabs
-from klab import catalogue
+from klab import catalogue, sandbox
 from klab.testing.workbench import Workbench
 
 
@@ -57,3 +59,26 @@ def test_the_workspace_stays_and_each_is_another(bench: Workbench) -> None:
     assert one.workspace != other.workspace
     assert one.builds != other.builds
     assert files(bench) == before
+
+
+def test_the_same_files_are_built_once_where_builds_are_kept(
+    bench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def make(folder: Path, flavour: str, target: str) -> object:
+        built.append((folder / "answer").read_text())
+        (folder / "made.ko").write_text(built[-1])
+        return SimpleNamespace(code=0, out="made\n", err="")
+
+    monkeypatch.setattr(sandbox, "make", make)
+    monkeypatch.setattr(Workbench, "kernel", lambda *_: SimpleNamespace(digest="d"))
+    kept = tmp_path / "kept"
+    first, second, third = (replace(bench, kept=kept, builds=tmp_path / f"{n}", _made={}) for n in range(3))
+    assert [each.make().file("made.ko").read_text() for each in (first, second)] == ["42\n"] * 2
+    assert second.make().log == "made\n"
+    assert built == ["42\n"]
+    (bench.workspace / "answer").write_text("41\n")
+    assert third.make().file("made.ko").read_text() == "41\n"
+    bench.make()
+    assert built == ["42\n", "41\n", "41\n"]

@@ -51,6 +51,11 @@ class Lab:
         return self.id.partition("/")[2]
 
     @property
+    def flavours(self) -> tuple[str, ...]:
+        """The kernels of its proof: its own first, then those of its silent run."""
+        return (self.kernel, *self.sanitize)
+
+    @property
     def starter(self) -> Path:
         """The files that a student begins with."""
         return self.folder / "starter"

@@ -11,11 +11,12 @@ from typing import Any
 from klab.catalogue.model import Course, Lab, Module
 
 NOT_YET = "not proved yet"
+PROOFS = "docs/reference/data/proofs.json"
 
 
 def pages(course: Course, repo: Path) -> dict[str, str]:
     """Each page's text by its name below docs/reference."""
-    proofs = _proofs(repo)
+    proofs = proved(repo)
     made = {
         "catalogue.md": "\n".join(_catalogue(course)),
         "paths.md": "\n".join(_paths(course)),
@@ -26,9 +27,9 @@ def pages(course: Course, repo: Path) -> dict[str, str]:
     return made
 
 
-def _proofs(repo: Path) -> dict[str, Any]:
-    """What `klab contract --write` has committed."""
-    path = repo / "docs/reference/data/proofs.json"
+def proved(repo: Path) -> dict[str, Any]:
+    """What `klab contract --write` has committed, by lab. Raises ValueError when it cannot be read."""
+    path = repo / PROOFS
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 

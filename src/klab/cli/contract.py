@@ -44,7 +44,7 @@ def _within(labs: list[catalogue.Lab], flavours: tuple[str, ...]) -> list[catalo
     kept = []
     for lab in labs:
         # A wrong answer may be one that only a kernel with sanitizers sees: all or nothing.
-        lacking = sorted({lab.kernel, *lab.sanitize} - set(flavours))
+        lacking = sorted(set(lab.flavours) - set(flavours))
         known = proofs.valid(lab)
         if lacking and not (known and known.word == GREEN):
             print(f"left out: {lab.id} wants the kernel {', '.join(lacking)}", file=sys.stderr)
@@ -56,7 +56,9 @@ def _within(labs: list[catalogue.Lab], flavours: tuple[str, ...]) -> list[catalo
 @verb(group, "contract")
 @words_argument
 @click.option(
-    "--jobs", type=click.IntRange(1, 64), help="Labs at a time (default: as cores and memory allow)."
+    "--jobs",
+    type=click.IntRange(1, 64),
+    help="Labs at a time (default: one more than cores, as memory allows).",
 )
 @click.option("--fresh", is_flag=True, help="Prove anew what is unchanged since it was proved.")
 @click.option(

@@ -24,9 +24,10 @@ from klab.machine import console, parts
 from klab.run import tail
 
 STEP = "guest: run"
-MENDS = {
-    True: "give it more time (--timeout), or look for a loop or a lock that never ends",
-    False: "read the console; look for what writes without end, or restarts the guest",
+MENDS = {  # by the end of the reason
+    " s passed": "give it more time (--timeout), or look for a loop or a lock that never ends",
+    watch.COMPLAINED: "read the first report on the console: what comes after it may be its consequence",
+    "": "read the console; look for what writes without end, or restarts the guest",
 }
 # Debian's kernels have these as modules; base debian has a disk.
 DRIVERS = ("virtio_blk", "ext4", "overlay")
@@ -218,5 +219,5 @@ def _lost(folder: Path, keep: Path | None, how: str) -> KlabError:
         f"the guest was lost: {f'{sign.name}: {sign.line}' if sign else how}\nlast on its console:\n{last}",
         step=STEP,
         log=keep,
-        mend=sign.mend if sign else MENDS[how.endswith(" s passed")],
+        mend=sign.mend if sign else next(mend for end, mend in MENDS.items() if how.endswith(end)),
     )

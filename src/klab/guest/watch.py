@@ -13,6 +13,7 @@ from klab.machine import console
 
 POLL_S = 0.01
 LOOK_S = 0.5  # between two looks at the console
+COMPLAINED = "its kernel complained"
 REPORT_S = 5.0  # for the rest of a complaint to get there
 # What a guest may write: a module that floods the log must not fill the host's disk.
 CONSOLE, OUTPUT, RESULTS = 2 << 20, 16 << 20, 8 << 20
@@ -50,7 +51,7 @@ def until_gone(
         if enough and time.monotonic() > look and (size := _size(folder / "console.log")) > heard:
             look, heard = time.monotonic() + LOOK_S, size
             if enough(console.lines(folder / "console.log")):
-                enough, until, why = None, min(until, time.monotonic() + REPORT_S), "its kernel complained"
+                enough, until, why = None, min(until, time.monotonic() + REPORT_S), COMPLAINED
         if time.monotonic() > until:
             return why
         time.sleep(POLL_S)

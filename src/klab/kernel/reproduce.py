@@ -41,11 +41,16 @@ class Verdict:
         """Whether every byte was the same."""
         return not self.differences
 
+    def _shared(self) -> str:
+        first = self.costs[0]
+        hits = first.get("hits", 0)
+        return f"; {hits} of its {first['objects']} objects were another flavour's, by ccache" if hits else ""
+
     def lines(self) -> list[str]:
         """The verdict for people."""
         what = f"kernel {self.flavour} {digests.short(self.digest)}"
         third = " and the artefact in the cache" if self.cached and not self.reused else ""
-        kept = " (the first is the artefact in the cache)" if self.reused else ""
+        kept = f" (the first is the artefact in the cache{self._shared()})" if self.reused else ""
         if self.same:
             btf = f"{self.btf}  vmlinux: section .BTF" if self.btf else "no BTF in vmlinux"
             listed = [f"{digest}  {name}" for name, digest in self.files.items()]
@@ -120,8 +125,8 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
             costs.append(builder.build(folder / place, target, setting))
             made.append(target)
         verdict = _compared(plan, tools, made, costs, varied)
-        for target in made:
-            _done(target).unlink(missing_ok=True)  # what differs is looked at, and built anew
+        for done in folder.glob("*.json"):  # what differs is looked at, and built anew
+            done.unlink()
         if verdict.same:
             namespace.remove(folder)
             _proof(plan.digest).parent.mkdir(parents=True, exist_ok=True)
@@ -135,8 +140,8 @@ def verify(name: str, *, fresh: bool = False) -> Verdict:
 def from_nothing(name: str) -> store.Entry | None:
     """The artefact of a flavour in the cache, if it was begun in an empty tree and compiled there.
 
-    ccache may have given it a few objects that another flavour has, too: those were compiled
-    in yet another folder at yet another time.
+    ccache may have given it a few objects that another flavour has, too (see estimate.cold):
+    those were compiled in yet another folder at yet another time. The verdict says how many.
     """
     entry = artefact.find(name)
     cost = entry.manifest["cost"] if entry else {}

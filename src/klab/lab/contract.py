@@ -20,6 +20,7 @@ from threading import Event
 from klab import digest as digests
 from klab.catalogue import Lab
 from klab.errors import KlabError
+from klab.kernel import artefact
 from klab.lab import bench as benches
 from klab.lab import grade, proofs
 from klab.lab.proofs import AFTER, CANNOT_TELL, GREEN, NOT_RUN, RED, STOPPED, Proof, Step
@@ -69,7 +70,7 @@ class Run:
         def check(seed: int, part: str = grade.OUTCOME, *, red: bool = False) -> Done:
             verdict = grade.run(
                 lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop,
-                first=red, builds=bench.builds,
+                first=red or part == grade.ENVIRONMENT, builds=bench.builds,
             )  # fmt: skip
             return _told(verdict)
 
@@ -127,9 +128,9 @@ def _told(verdict: grade.Verdict) -> Done:
 
 
 def jobs() -> int:
-    """How many labs at a time: as cores and free memory allow."""
+    """How many labs at a time: one more than cores, as each waits at times, if free memory allows."""
     pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    return max(1, min(os.cpu_count() or 1, pages // GUEST))
+    return max(1, min((os.cpu_count() or 1) + 1, pages // GUEST))
 
 
 def seeds(count: int = SEEDS) -> list[int]:
@@ -168,6 +169,7 @@ def prove(
             done(known)
         else:
             wanted.append(lab)
+    _missing(wanted, run.tell)
     wanted = _longest_first(wanted, at_once, run.tell)
     with ThreadPoolExecutor(at_once) as pool:
         work: list[Future[list[Proof]]] = []
@@ -187,9 +189,17 @@ def prove(
     return [found[lab.id] for lab in labs]
 
 
+def _missing(labs: Sequence[Lab], tell: Callable[[str], None]) -> None:
+    """Say at once which labs will not be proved for want of a kernel."""
+    for name in sorted({flavour for lab in labs for flavour in lab.flavours}):
+        if not artefact.find(name):
+            ids = ", ".join(lab.id for lab in labs if name in lab.flavours)
+            tell(f"no kernel {name}, so no proof of {ids}: klab kernel build --flavour {name}")
+
+
 def _longest_first(labs: Sequence[Lab], at_once: int, tell: Callable[[str], None]) -> list[Lab]:
     """The labs by the time that their last proofs took, and a word on how long it will be."""
-    took = {lab.id: seconds for lab in labs if (seconds := proofs.took_s(lab)) is not None}
+    took = proofs.took_s(labs)
     if took:
         least = max(*took.values(), sum(took.values()) / at_once)
         tell(f"{len(labs)} labs to prove, {at_once} at a time: about {least / 60:.0f} min, as the last time")

@@ -23,6 +23,7 @@ from threading import Event
 from typing import IO, TYPE_CHECKING, Any
 
 from klab.errors import KlabError
+from klab.kernel import student
 from klab.lab import workspace as workspaces
 from klab.testing.observe import CANNOT_TELL, END, FAIL, PASS, Observation, show
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 OUTCOME, REPEAT, ENVIRONMENT = "outcome", "repeat", "environment"
 CODES = {PASS: 0, FAIL: 1, CANNOT_TELL: 2}
-LIMIT_S = 900.0  # of a whole run; each guest and build in it has a shorter deadline of its own
+# Of a whole run. Each guest and build in it has a shorter deadline of its own; the longest is that
+# of a kernel of the grader's, which the first check on a computer may have to build.
+LIMIT_S = student.REFERENCE_S + 900.0
 PATIENCE_S = 10.0  # for a grader that is told to stop to end its guests
 GENERIC = Path(__file__).resolve().parents[1] / "testing/generic"
 # Parts of pytest that a grader has no use for; each costs start-up time.
@@ -101,7 +104,7 @@ def run(
     part: outcome, the grader and the silent run under `sanitize`; repeat, the grader alone,
     for other seeds, which that run does not know; environment, what lab.yml claims.
     limit_s: seconds until the run is ended. stop: ends it when it is set. first: the run ends
-    with the first test that fails, for whoever only asks whether one does. builds: a folder
+    with the first observation that fails, for whoever only asks whether one does. builds: a folder
     where what was built stays, for another run with the same files.
     Raises KlabError only when the grader cannot be started.
     """
@@ -158,7 +161,7 @@ class _Job:
         argv = [sys.executable, "-P", "-m", "pytest", "-c", os.devnull, f"--rootdir={self.lab.folder}"]
         argv += ["--noconftest", "--import-mode=importlib", "--tb=short", "-p", "klab.testing.plugin"]
         argv += [word for name in LESS for word in ("-p", f"no:{name}")]
-        argv += ["--exitfirst"] if self.first else []
+        argv += ["--klab-first"] if self.first else []
         argv += [f"--klab-lab={self.lab.id}", f"--klab-workspace={self.workspace.resolve()}"]
         argv += [f"--klab-seed={self.seed}", f"--klab-observations={stream}"]
         argv += [f"--klab-machine={self.machine}"] if self.machine else []

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from klab import catalogue
 from klab import digest as digests
-from klab.catalogue import Lab
+from klab.catalogue import Lab, pages
 from klab.errors import KlabError
 from klab.kernel import artefact
 from klab.paths import cache_dir, repo_dir
@@ -79,7 +79,7 @@ class Proof:
 
 def key(lab: Lab) -> str:
     """What the lab's proof depends on. A kernel that is not there counts as such."""
-    kernels = [artefact.find(name) for name in (lab.kernel, *lab.sanitize)]
+    kernels = [artefact.find(name) for name in lab.flavours]
     code = Path(__file__).resolve().parents[1]
     parts = [code / name for name in CODE]
     return digests.of_data(
@@ -119,14 +119,15 @@ def last(lab: Lab) -> Proof | None:
         return None
 
 
-def took_s(lab: Lab) -> float | None:
-    """Seconds that the lab's last proof took, here or where the committed one was made."""
-    if known := last(lab):
-        return known.wall_s
-    try:
-        return float(json.loads(committed().read_text())[lab.id]["wall_s"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def took_s(labs: Sequence[Lab]) -> dict[str, float]:
+    """Seconds that the last proofs of labs took, here or where the committed ones were made.
+
+    Those of a lab that was never proved are left out.
+    """
+    shown = _committed("contract: estimate")
+    here = {lab.id: found.wall_s for lab in labs if (found := last(lab))}
+    there = {lab.id: float(shown[lab.id]["wall_s"]) for lab in labs if lab.id in shown}
+    return there | here
 
 
 def valid(lab: Lab) -> Proof | None:
@@ -185,9 +186,13 @@ def junit(proofs: Iterable[Proof], path: Path) -> None:
     ET.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
 
 
-def committed() -> Path:
+def _committed(step: str) -> dict[str, Any]:
     """The last proofs as the repository shows them."""
-    return repo_dir() / "docs/reference/data/proofs.json"
+    try:
+        return pages.proved(repo_dir())
+    except ValueError as error:
+        mend = f"git checkout {pages.PROOFS}"
+        raise KlabError(f"{pages.PROOFS}: {error}", step=step, mend=mend) from None
 
 
 def write(proofs: Iterable[Proof], course: catalogue.Course) -> bool:
@@ -195,11 +200,8 @@ def write(proofs: Iterable[Proof], course: catalogue.Course) -> bool:
 
     Labs that are no longer in the course go. Raises KlabError when it cannot be read.
     """
-    path = committed()
-    try:
-        old = json.loads(path.read_text()) if path.is_file() else {}
-    except ValueError as error:
-        raise KlabError(f"{path}: {error}", step="contract: write", mend=f"git checkout {path}") from None
+    path = repo_dir() / pages.PROOFS
+    old = _committed("contract: write")
     new = {lab: body for lab, body in old.items() if lab in course.labs}
     for each in proofs:
         if each.word in {GREEN, RED}:

@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--klab-lab", default="", metavar="ID", help="The lab that is graded.")
     group.addoption("--klab-workspace", default="", metavar="FOLDER", help="A copy of the student's files.")
     group.addoption("--klab-seed", type=int, default=0, metavar="N", help="What the grader varies by.")
+    group.addoption("--klab-first", action="store_true", help="End with the first observation that fails.")
     group.addoption("--klab-builds", default="", metavar="FOLDER", help="Keep builds there, and reuse them.")
     group.addoption(
         "--klab-observations",
@@ -50,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Grade, when a lab is named."""
     config.addinivalue_line("markers", "flavour(name): needs this flavour beside the lab's own")
     if config.getoption("klab_lab"):
-        config.pluginmanager.register(_Grading(config.getoption("klab_observations")), "klab-grading")
+        grading = _Grading(config.getoption("klab_observations"), config.getoption("klab_first"))
+        config.pluginmanager.register(grading, "klab-grading")
 
 
 def _stop(*_: Any) -> NoReturn:
@@ -67,7 +69,8 @@ def _flavour(item: pytest.Item) -> str:
 class _Grading:
     """Turns what happens to tests into observations."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, first: bool) -> None:
+        self.first = first
         signal.signal(signal.SIGTERM, _stop)
         self.stream = os.fdopen(number, "w", buffering=1) if number >= 0 else None
         if self.stream:
@@ -89,8 +92,14 @@ class _Grading:
         """Observations belong to the test under way."""
         RECORDER.test = nodeid.rpartition("::")[2]
 
-    def pytest_exception_interact(self, call: pytest.CallInfo[Any]) -> None:
-        """What ended a test, unless it is an observation already."""
+    def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo[Any]) -> None:
+        """What ended a test; what cannot be told ends no more than that."""
+        self._note(call)
+        if self.first and any(seen.word == FAIL for seen in RECORDER.seen):
+            node.session.shouldfail = "an observation failed"
+
+    def _note(self, call: pytest.CallInfo[Any]) -> None:
+        """Observe what ended a test, unless that was done."""
         error = call.excinfo.value if call.excinfo else None
         mine = RECORDER.of(RECORDER.test)
         if mine and mine[-1].word != PASS:

@@ -113,10 +113,10 @@ class Workbench:
         __tracebackhide__ = True
         what = f"{BUILDS} for the kernel {flavour}"
         place = self.builds / f"{len(self._made)}-{flavour}"
-        key = digests.of_data([digests.of_tree(self.workspace), self.kernel(flavour).digest, target])
-        if self.kept and (self.kept / key).is_dir():
+        kept = self._kept(target, flavour)
+        if kept and kept.is_dir():
             RECORDER.note(PASS, what)
-            return Built(workspace.copy(self.kept / key, place), (self.kept / f"{key}.log").read_text())
+            return Built(workspace.copy(kept, place), kept.with_suffix(".log").read_text())
         folder = workspace.copy(self.workspace, place)
         try:
             said = sandbox.make(folder, flavour, target)
@@ -133,11 +133,18 @@ class Workbench:
                 look=_place(log) or "Makefile",
             )
         RECORDER.note(PASS, what)
-        if self.kept:
-            self.kept.mkdir(parents=True, exist_ok=True)
-            (self.kept / f"{key}.log").write_text(log)
-            workspace.copy(folder, self.kept / f"{key}.new").rename(self.kept / key)
+        if kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.with_suffix(".log").write_text(log)
+            workspace.copy(folder, kept.with_suffix(".new")).rename(kept)
         return Built(folder, log)
+
+    def _kept(self, target: str, flavour: str) -> Path | None:
+        """Where the build of these files for that kernel is kept, or would be."""
+        if not self.kept:
+            return None
+        made = [digests.of_tree(self.workspace), self.kernel(flavour).digest, target]
+        return self.kept / digests.of_data(made)
 
     def own_kernel(self, *fragments: Path, base: student.Wanted, patch: Path | None = None) -> OwnKernel:
         """The pinned kernel with `patch`, configured by tinyconfig and the fragments.

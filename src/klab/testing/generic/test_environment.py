@@ -89,8 +89,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "claim" in metafunc.fixturenames:
         metafunc.parametrize("claim", claims(chosen(metafunc.config)))
     if "flavour" in metafunc.fixturenames:
-        lab = chosen(metafunc.config)
-        metafunc.parametrize("flavour", [lab.kernel, *lab.sanitize])
+        metafunc.parametrize("flavour", chosen(metafunc.config).flavours)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In which order a contract takes labs, and what it says before the first step."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures import tinylabs
+from klab import catalogue
+from klab.catalogue import Lab
+from klab.lab import contract, proofs
+from klab.lab.proofs import GREEN, Proof, Step
+
+
+@pytest.fixture
+def labs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
+    """Three labs: one took a minute, one five, one was never proved."""
+    tinylabs.without_kernel(tmp_path, monkeypatch)
+    tinylabs.lay_out(tmp_path, monkeypatch)
+    lab = catalogue.load().labs[tinylabs.ID]
+    three = [replace(lab, id=f"{lab.module}/{name}") for name in ("minute", "long", "new")]
+    for each, wall_s in zip(three, (60.0, 300.0), strict=False):
+        proofs.keep(Proof(each.id, (Step("start", GREEN, "", 1.0),), wall_s, 1, "an older key", "", "guest"))
+    return three
+
+
+@pytest.fixture
+def told(labs: list[Lab], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `prove` said of the labs, and which it took, in order; no lab is really run."""
+    heard: list[str] = []
+
+    def run(self: contract.Run, lab: Lab, bench: object) -> Proof:
+        heard.append(lab.name)
+        return Proof(lab.id, (), 1.0, 1, "", "", lab.where)
+
+    monkeypatch.setattr(contract.Run, "lab", run)
+    contract.prove(labs, at_once=1, fresh=True, run=contract.Run([1], tell=heard.append))
+    return heard
+
+
+def test_what_takes_longest_comes_first_and_what_is_unknown_before(told: list[str]) -> None:
+    assert told[-3:] == ["new", "long", "minute"]
+
+
+def test_an_estimate_comes_before_the_first_lab(told: list[str]) -> None:
+    assert "3 labs to prove, 1 at a time: about 6 min, as the last time" in told[:-3]
+
+
+def test_a_kernel_that_is_not_built_is_named_before_the_first_lab(told: list[str], labs: list[Lab]) -> None:
+    kernel = labs[0].kernel
+    (line,) = [line for line in told[:-3] if line.startswith(f"no kernel {kernel}")]
+    assert line.endswith(f"klab kernel build --flavour {kernel}")
+    assert all(lab.id in line for lab in labs)
