@@ -35,6 +35,8 @@ say() { name=$1; shift; out=$("$@" 2>&1); echo "$name: [$?] $(echo "$out" | tr '
 address() { grep -m 1 -E " $1([[:space:]]|\$)" /tmp/symbols | cut -d ' ' -f 1; }
 # All names of the address that NAME has.
 names() { echo "$1: [0] $(grep "^$(address $2) " /tmp/symbols | awk '{ print $3 }' | tr '\n' ';')"; }
+"""
+LANDING = """
 say lstar ./entry msr 0xc0000082
 echo "landing: [0] $(address entry_SYSCALL_64)"
 say report ./entry report
@@ -73,16 +75,7 @@ def parts(ran):
 def answers(guest, programs, drawn):
     """A guest with Debian's tools, whose kernel lies where KASLR has put it."""
     words, number = " ".join(drawn["words"]), REGISTERS[drawn["register"]]
-    calls = "\n".join(
-        f"say call-{n} ./entry call {n}; names names-{n} __x64_sys_{CALLS[n]}" for n in drawn["calls"]
-    )
-    others = "\n".join(f"say call-{n} ./entry call {n}" for n in (drawn["untaken"], drawn["x32"], *BEYOND))
-    symbols = "\n".join(
-        f"say symbol-{name} ./entry symbol $(printf 0x%x $((0x$(address {name}) + {offset})));"
-        f" names names-{name} {name}"
-        for name, offset in drawn["functions"]
-    )
-    script = f"""{SCRIPT}
+    script = f"""{SCRIPT}{LANDING}
 say words ./echo {words}
 strace -qq -o /tmp/calls ./echo {words} >/dev/null
 say trace sed 's/(.*//' /tmp/calls
@@ -93,18 +86,30 @@ say parts readelf -lW echo
 say register ./entry msr {number:#x}
 msr() {{ dd if=/dev/cpu/0/msr bs=8 count=1 iflag=skip_bytes skip=$1 status=none | od -An -tx8; }}
 say reference msr {number}
-{symbols}
-names names-untaken __x64_sys_ni_syscall
-{calls}
-{others}
 """
+    return parts(guest(script, files=programs, base="debian", needs=["msr"]))
+
+
+@pytest.fixture(scope="module")
+def symbols(guest, programs, drawn):
+    """A guest with KASLR, too, in which the student's program looks for many symbols."""
+    calls = "\n".join(
+        f"say call-{n} ./entry call {n}; names names-{n} __x64_sys_{CALLS[n]}" for n in drawn["calls"]
+    )
+    others = "\n".join(f"say call-{n} ./entry call {n}" for n in (drawn["untaken"], drawn["x32"], *BEYOND))
+    functions = "\n".join(
+        f"say symbol-{name} ./entry symbol $(printf 0x%x $((0x$(address {name}) + {offset})));"
+        f" names names-{name} {name}"
+        for name, offset in drawn["functions"]
+    )
+    script = f"{SCRIPT}\n{functions}\nnames names-untaken __x64_sys_ni_syscall\n{calls}\n{others}\n"
     return parts(guest(script, files=programs, base="debian", needs=["msr"]))
 
 
 @pytest.fixture(scope="module")
 def elsewhere(guest, programs):
     """A guest whose kernel lies where it was linked."""
-    return parts(guest(SCRIPT, files=programs, needs=["msr"], cmdline="nokaslr"))
+    return parts(guest(SCRIPT + LANDING, files=programs, needs=["msr"], cmdline="nokaslr"))
 
 
 def told(answers, name, want, what, look, *, status=0):
@@ -153,15 +158,6 @@ def test_a_register(answers, drawn):
     told(answers, "register", text, f"the register {drawn['register']}", "msr(): pread, 8 bytes")
 
 
-def test_symbols(answers, drawn):
-    for name, offset in drawn["functions"]:
-        names = [each for each in answers.get(f"names-{name}", (0, ""))[1].split(";") if each]
-        if not names:
-            expect.cannot_tell(f"/proc/kallsyms has no {name}")
-        told(answers, f"symbol-{name}", [f"{each}+{offset:#x}" for each in names],
-             f"the symbol of an address {offset} bytes into {name}", "symbol_at()")  # fmt: skip
-
-
 @pytest.mark.parametrize("where", ["answers", "elsewhere"])
 def test_where_the_processor_lands(where, request):
     seen = request.getfixturevalue(where)
@@ -183,17 +179,26 @@ def test_the_kernel_has_moved(answers, elsewhere):
                  observed=answers["lstar"][1], expected=f"{here} and {there}", look="msr()")  # fmt: skip
 
 
-def test_numbers_of_the_table(answers, drawn):
+def test_symbols(symbols, drawn):
+    for name, offset in drawn["functions"]:
+        names = [each for each in symbols.get(f"names-{name}", (0, ""))[1].split(";") if each]
+        if not names:
+            expect.cannot_tell(f"/proc/kallsyms has no {name}")
+        told(symbols, f"symbol-{name}", [f"{each}+{offset:#x}" for each in names],
+             f"the symbol of an address {offset} bytes into {name}", "symbol_at()")  # fmt: skip
+
+
+def test_numbers_of_the_table(symbols, drawn):
     for number in drawn["calls"]:
-        names = [each for each in answers.get(f"names-{number}", (0, ""))[1].split(";") if each]
+        names = [each for each in symbols.get(f"names-{number}", (0, ""))[1].split(";") if each]
         if not names:
             expect.cannot_tell(f"/proc/kallsyms has no __x64_sys_{CALLS[number]}")
-        told(answers, f"call-{number}", names, f"the function of number {number}", "call(): sys_call_table")
-    told(answers, f"call-{drawn['untaken']}", answers["names-untaken"][1].split(";"),
+        told(symbols, f"call-{number}", names, f"the function of number {number}", "call(): sys_call_table")
+    told(symbols, f"call-{drawn['untaken']}", symbols["names-untaken"][1].split(";"),
          f"number {drawn['untaken']} is taken by nobody", "call()")  # fmt: skip
 
 
-def test_numbers_beyond_the_table(answers, drawn):
+def test_numbers_beyond_the_table(symbols, drawn):
     for number in (drawn["x32"], *BEYOND):
-        told(answers, f"call-{number}", "none", f"number {number} lies beyond the end of the table",
+        told(symbols, f"call-{number}", "none", f"number {number} lies beyond the end of the table",
              "call(): where does the next symbol begin?")  # fmt: skip

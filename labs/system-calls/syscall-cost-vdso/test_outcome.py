@@ -79,7 +79,6 @@ def usual(guest, programs, drawn):
     """The guest as it should be: a TSC, and a vDSO that reads it."""
     counts = "\n".join(f"part {kind}; count {kind} {n}" for kind, n in drawn["counts"].items())
     script = f"""{COUNT}
-echo x >/dev/shm/file
 part symbols; say mine ./cost symbols; python3 /klab/reference.py; say elf readelf -W --dyn-syms /tmp/vdso
 {counts}
 part summary; echo "numbers: [$(./cost summary </klab/samples 2>&1)]"
@@ -87,14 +86,24 @@ part tsc; say clock cat {CLOCK}; say times ./cost measure 41
 echo acpi_pm >{CLOCK}
 part acpi_pm; say clock cat {CLOCK}; count vdso {drawn["counts"]["vdso"]}; say times ./cost measure 41
 echo tsc >{CLOCK}
-part path; chmod +x path.sh; say names timeout 60 ./path.sh {drawn["file"]}
-cd /sys/kernel/tracing
-for file in current_tracer set_graph_function set_ftrace_pid tracing_on; do say $file cat $file; done
 """
     samples = "\n".join(str(value) for value in drawn["samples"])
     files = {**programs, "klab/samples": f"{samples}\n", "klab/reference.py": REFERENCE}
     # Without the watchdog a busy host cannot make the kernel distrust the TSC.
     return parts(guest(script, files=files, base="debian", cmdline="tsc=nowatchdog"))
+
+
+@pytest.fixture(scope="module")
+def traced(guest, programs, drawn):
+    """What path.sh says, and how it leaves the tracer; tracing takes longer than all the rest."""
+    script = f"""{COUNT}
+echo x >/dev/shm/file
+part path; chmod +x path.sh; say names timeout 60 ./path.sh {drawn["file"]}
+cd /sys/kernel/tracing
+for file in current_tracer set_graph_function set_ftrace_pid tracing_on; do say $file cat $file; done
+"""
+    found = guest(script, files=programs, base="debian", cmdline="tsc=nowatchdog")
+    return parts(found).get("path", {})
 
 
 @pytest.fixture(scope="module")
@@ -195,8 +204,8 @@ def test_a_clock_that_the_vdso_cannot_read(usual, drawn):
                  observed=table, expected="vdso about as much as syscall", look="sample()")  # fmt: skip
 
 
-def test_the_path_of_a_read(usual, drawn):
-    names = usual.get("path", {}).get("names", "").rstrip(";").split(";")
+def test_the_path_of_a_read(traced, drawn):
+    names = traced.get("names", "").rstrip(";").split(";")
     shown = "\n".join(names[:30])
     expect.equal(names[0], "__x64_sys_read", "the path begins with __x64_sys_read", look="set_graph_function")
     for name in ("vfs_read", FILES[drawn["file"]]):
@@ -209,8 +218,9 @@ def test_the_path_of_a_read(usual, drawn):
                  look="set_ftrace_pid; readone.c")  # fmt: skip
 
 
-def test_tracing_is_left_as_it_was(usual):
-    part = usual.get("path", {})
+def test_tracing_is_left_as_it_was(traced):
     for file, want in (("current_tracer", "nop;"), ("set_graph_function", "#### all functions enabled ####;"),
                        ("set_ftrace_pid", "no pid;"), ("tracing_on", "1;")):  # fmt: skip
-        expect.equal(part.get(file), want, f"{file} is as it was", look="path.sh: what if it is interrupted?")
+        expect.equal(
+            traced.get(file), want, f"{file} is as it was", look="path.sh: what if it is interrupted?"
+        )

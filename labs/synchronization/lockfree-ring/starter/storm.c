@@ -37,7 +37,7 @@ static char result[256];
 module_param_string(result, result, sizeof(result), 0444);
 
 static unsigned long items, deadline;
-static atomic_long_t pushed, popped_in_order, too_long;
+static atomic_long_t pushed, too_long;
 static atomic_t active;
 static DECLARE_WAIT_QUEUE_HEAD(done);
 
@@ -140,8 +140,9 @@ static int storm(void)
 }
 
 /*
- * A producer and a consumer, watched: KCSAN looks at each plain access instead of one in thousands, and
- * longer. It does so for all of the kernel, so interrupts are off meanwhile, and nobody else is there.
+ * A producer and a consumer, watched: KCSAN looks at each plain access of one of them instead of one in
+ * thousands, and longer, while the other one is fast. It does so for all of the kernel, so interrupts are
+ * off meanwhile, and nobody else is there.
  */
 static unsigned long skip_watch, udelay_task;
 module_param(skip_watch, ulong, 0444);
@@ -153,13 +154,21 @@ module_param(delay_us, uint, 0444);
 MODULE_PARM_DESC(delay_us, "at a watchpoint");
 
 #define EVERY 4000 /* accesses that are not watched: CONFIG_KCSAN_SKIP_WATCH */
-#define SOME 6 /* go by at most: KCSAN keeps one access in flight, and each that it watches takes its place */
+#define NEVER (1l << 30)
+#define SOME 3 /* go by at most: KCSAN keeps one access in flight, and each that it watches takes its place */
 #define DELAY_US 80 /* CONFIG_KCSAN_UDELAY_TASK */
-static atomic_t steps[7], inside;
+static atomic_t steps[8], inside;
+static unsigned long next_push, next_pop;
 
 static void sampling(long every, unsigned int us)
 {
+	unsigned long n;
+
+	WRITE_ONCE(*(unsigned int *)udelay_task, 0);
 	WRITE_ONCE(*(long *)skip_watch, every);
+	/* What is left of this CPU's old interval; the next one is drawn from the new. */
+	for (n = 0; n < 2 * EVERY; n++)
+		kcsan_check_read(&n, sizeof(n));
 	WRITE_ONCE(*(unsigned int *)udelay_task, us);
 }
 
@@ -171,13 +180,13 @@ static void together(unsigned int step)
 }
 
 /*
- * Push or pop `count` items, numbered from `n`; the number after the last one that was right. Whoever is
- * faster waits, so that the other one is close behind: `full` keeps the ring full, else it is empty.
+ * Push or pop `count` items. Whoever is watched waits, so that the other one is close behind: `full` keeps
+ * the ring full, for a producer that is fast, else it is empty.
  */
-static unsigned long use(bool consumer, bool full, unsigned long n, unsigned long count)
+static void use(bool consumer, bool full, unsigned long count)
 {
 	ktime_t until = ktime_add_ms(ktime_get(), patience_s * MSEC_PER_SEC / 4);
-	unsigned long end = n + count;
+	unsigned long n = consumer ? next_pop : next_push, end = n + count;
 
 	while (n < end && ktime_before(ktime_get(), until)) {
 		u64 value = n;
@@ -196,46 +205,41 @@ static unsigned long use(bool consumer, bool full, unsigned long n, unsigned lon
 			atomic_add(consumer ? -1 : 1, &inside);
 		n += !error;
 	}
-	return n;
+	*(consumer ? &next_pop : &next_push) = n;
 }
 
+/* Two threads; the first CPU's is the one that is watched. */
 static int watched(void *arg)
 {
-	bool consumer = arg;
-	unsigned long n;
+	bool fast = arg;
+	u64 value;
 
 	kcsan_disable_current(); /* for the rest of this thread's life, but for the ring */
 	together(0);
 	local_irq_disable();
 	together(1);
-	if (consumer)
-		sampling(SOME, delay_us);
+	if (fast)
+		sampling(NEVER, DELAY_US);
 	together(2);
-	/* What is left of the old interval. */
-	for (n = 0; n < 2 * EVERY; n++)
-		kcsan_check_read(&n, sizeof(n));
-	/* First the consumer waits for each item; then the ring is full, and the producer for each place. */
-	n = use(consumer, false, 0, items);
+	if (!fast)
+		sampling(SOME, delay_us);
 	together(3);
-	if (!consumer)
-		while (!ring_push(n)) {
-			atomic_inc(&inside);
-			n++;
-		}
+	/* First the consumer waits for each item; then the ring is full, and the producer for each place. */
+	use(fast, false, items);
 	together(4);
-	n = use(consumer, true, n, items);
-	together(5);
-	if (consumer)
-		sampling(EVERY, DELAY_US);
-	together(6);
-	local_irq_enable();
-	if (consumer) {
-		u64 value;
-
-		while (!ring_pop(&value))
-			n += value == n;
+	while (fast && !ring_push(next_push)) {
+		atomic_inc(&inside);
+		next_push++;
 	}
-	atomic_long_add(n, consumer ? &popped_in_order : &pushed);
+	together(5);
+	use(!fast, true, items);
+	together(6);
+	if (!fast)
+		sampling(EVERY, DELAY_US);
+	together(7);
+	local_irq_enable();
+	while (!fast && !ring_pop(&value) && value == next_pop)
+		next_pop++;
 	if (atomic_dec_and_test(&active))
 		wake_up(&done);
 	return 0;
@@ -248,8 +252,7 @@ static int watch(void)
 
 	if (num_online_cpus() < 2 || !skip_watch || !udelay_task)
 		return -ENODEV;
-	atomic_long_set(&pushed, 0);
-	atomic_long_set(&popped_in_order, 0);
+	next_push = next_pop = 0;
 	for (n = 0; n < ARRAY_SIZE(steps); n++)
 		atomic_set(&steps[n], 0);
 	atomic_set(&inside, 0);
@@ -266,8 +269,7 @@ static int watch(void)
 	for (n = 0; n < 2; n++)
 		wake_up_process(threads[n]);
 	wait_event(done, !atomic_read(&active));
-	scnprintf(result, sizeof(result), "pushed=%ld in_order=%ld", atomic_long_read(&pushed),
-		  atomic_long_read(&popped_in_order));
+	scnprintf(result, sizeof(result), "pushed=%lu in_order=%lu", next_push, next_pop);
 	return 0;
 }
 
