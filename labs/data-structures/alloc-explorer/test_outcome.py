@@ -20,6 +20,13 @@ FLAGS = "flags"
 
 SCRIPT = """
 cd /klab; f=/proc/allocx; s=/sys/kernel/slab/allocx_box; o=/klab/out
+# Of what is free, single pages come first: frames that follow each other would hide who only adds.
+mkdir /tmp/pages; n=0 every=
+while [ $n -lt 1000 ]; do
+  echo >/tmp/pages/$n; n=$((n+1))
+  [ $((n%2)) = 0 ] || every="$every /tmp/pages/$n"
+done
+echo >/tmp/pages/$n; rm $every; n=0
 insmod allocx.ko box_size={size} box_align={align} || exit 1
 while read -r line; do {{ echo "$line" >$f; }} 2>&1; done <commands
 cat $f >$o/rows
