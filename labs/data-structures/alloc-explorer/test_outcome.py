@@ -12,7 +12,8 @@ PAGE = 4096
 LARGEST_CACHE = 2 * PAGE  # bytes; what is larger, kmalloc takes as whole pages
 MIB = 1 << 20
 KMALLOC_MAX = 4 * MIB  # bytes that kmalloc gives at most
-SLAB, BUDDY, HEAD = 1 << 7, 1 << 10, 1 << 15  # /proc/kpageflags
+SLAB, HEAD = 1 << 7, 1 << 15  # /proc/kpageflags
+OTHERS = 1 << 10 | 1 << 32  # free, and reserved by grader/scatter.c
 SAN_MEMORY = 768  # MiB; the same guest as the silent run's
 BOXES = 150
 LOOKED = 16  # lines, in /proc/kpageflags
@@ -20,13 +21,7 @@ FLAGS = "flags"
 
 SCRIPT = """
 cd /klab; f=/proc/allocx; s=/sys/kernel/slab/allocx_box; o=/klab/out
-# Of what is free, single pages come first: frames that follow each other would hide who only adds.
-mkdir /tmp/pages; n=0 every=
-while [ $n -lt 1000 ]; do
-  echo >/tmp/pages/$n; n=$((n+1))
-  [ $((n%2)) = 0 ] || every="$every /tmp/pages/$n"
-done
-echo >/tmp/pages/$n; rm $every; n=0
+insmod scatter.ko || exit 1
 insmod allocx.ko box_size={size} box_align={align} || exit 1
 while read -r line; do {{ echo "$line" >$f; }} 2>&1; done <commands
 cat $f >$o/rows
@@ -36,7 +31,9 @@ for name in object_size align total_objects ctor; do echo "$name $(cat $s/$name)
 echo "constructed $(cat /sys/module/allocx/parameters/constructed)" >>$o/box
 head -n {looked} $o/rows >looked
 while read -r kind size usable linear first rest; do
-  for frame in $first ${{rest##* }}; do
+  # Where memory is one piece only virtually, the second one tells as much as the last.
+  next=; [ $linear = 1 ] || next=${{rest%% *}}
+  for frame in $first $next ${{rest##* }}; do
     dd if=/proc/kpageflags bs=8 skip=$frame count=1 2>/dev/null
   done >$o/{flags}-$((n=n+1))
 done <looked
@@ -99,12 +96,15 @@ class Run:
 
     def __init__(self, lab, guest, flavour, *, boxes, looked, **place):
         rnd = lab.random
-        built = lab.make(kernel=flavour)
+        makefile = (lab.spec.starter / "Makefile").read_text().replace("obj-m :=", "obj-m := scatter.o")
+        more = {"scatter.c": lab.spec.folder / "grader/scatter.c", "Makefile": makefile}
+        built = lab.restored(more).make(kernel=flavour)
         self.align = 1 << rnd.randrange(3, 8)
         self.size = rnd.randrange(24, 700)
         self.wanted = [*commands(rnd), *[("box", self.size)] * boxes]
         sent = "".join(f"{kind} {0 if kind == 'box' else size}\n" for kind, size in self.wanted)
-        files = {"klab/allocx.ko": built.file("allocx.ko"), "klab/waste.awk": built.file("waste.awk"),
+        files = {"klab/allocx.ko": built.file("allocx.ko"), "klab/scatter.ko": built.file("scatter.ko"),
+                 "klab/waste.awk": built.file("waste.awk"),
                  "klab/commands": sent, "klab/made-up": made_up(rnd)}  # fmt: skip
         script = SCRIPT.format(size=self.size, align=self.align, flags=FLAGS, looked=looked)
         ran = guest(script, files=files, kernel=flavour, **place)
@@ -166,7 +166,7 @@ def test_frames_are_what_the_kernel_says(run):
         data = run.raw.get(f"{FLAGS}-{number}", b"")
         flags = struct.unpack(f"={len(data) // 8}Q", data)
         cached = kind == "box" or (kind in ("kmalloc", "atomic", "kvmalloc") and size <= LARGEST_CACHE)
-        fine = bool(flags) and all(bool(f & SLAB) == cached and not f & BUDDY for f in flags)
+        fine = bool(flags) and all(bool(f & SLAB) == cached and not f & OTHERS for f in flags)
         if kind == "kmalloc" and size > LARGEST_CACHE:
             fine = fine and bool(flags[0] & HEAD)
         if not fine:
