@@ -254,6 +254,8 @@ def test_a_verb_that_is_interrupted_leaves_no_grader(
     work = tmp_path / "work"
     work.mkdir()
     script = (
+        # A runner in the background ignores Ctrl-C, and a child inherits that.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import click; from pathlib import Path; from klab import catalogue; from klab.lab import grade\n"
         "from klab.cli.verb import verb\ngroup = click.Group()\n@verb(group, 'go')\ndef go():\n"
         f"    grade.run(catalogue.load().labs['{tinylabs.ID}'], Path('{work}'), seed=1)\n"
