@@ -14,21 +14,16 @@ from klab.machine import install
 from klab.paths import repo_dir
 
 
-@pytest.fixture
-def asked(tmp_path: Path) -> list[str]:
-    """The inputs of role kernel_install that the playbook sets."""
+def test_each_input_has_a_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = yaml.safe_load((repo_dir() / install.PLAYBOOK).read_text())[0]["tasks"]
     (role,) = [task for task in tasks if "ansible.builtin.include_role" in task]
-    return sorted(role["vars"])
-
-
-def test_each_input_has_a_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]) -> None:
+    asked = sorted(role["vars"])
     # The role's place is taken by one that only says what it was given.
     given = {name: f"{{{{ {name} }}}}" for name in asked}
-    said = tmp_path / "roles/kernel_install/tasks/main.yml"
-    said.parent.mkdir(parents=True)
+    stand_in = tmp_path / "roles/kernel_install/tasks/main.yml"
+    stand_in.parent.mkdir(parents=True)
     copied = {"ansible.builtin.copy": {"dest": str(tmp_path / "given"), "content": given, "mode": "0600"}}
-    said.write_text(yaml.safe_dump([{"name": "Say it", **copied}]))
+    stand_in.write_text(yaml.safe_dump([{"name": "Say it", **copied}]))
     facts = {"release": "6.12.0-klab", "digest": "d" * 64, "path": "/cache", "packages": ["a.deb"]}
     monkeypatch.setattr(install, "describe", lambda _: facts)
     (tmp_path / "hosts").write_text("[lab_machines]\nhere ansible_connection=local\n")
