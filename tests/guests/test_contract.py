@@ -11,6 +11,7 @@ import pytest
 
 from fixtures import tinylabs
 from klab import catalogue
+from klab.catalogue import pages
 from klab.lab import contract, grade, proofs
 from klab.lab.proofs import GREEN, NOT_RUN, Proof
 
@@ -141,11 +142,13 @@ def test_junit_tells_each_step(lab: Path, tmp_path: Path) -> None:
 def test_the_committed_proofs_follow_the_course(
     lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(proofs, "committed", lambda: tmp_path / "proofs.json")
-    (tmp_path / "proofs.json").write_text('{"gone/lab": {}}')
     found = prove()
+    monkeypatch.setattr(proofs, "repo_dir", lambda: tmp_path / "repo")
+    kept = tmp_path / "repo" / pages.PROOFS
+    kept.parent.mkdir(parents=True)
+    kept.write_text('{"gone/lab": {}}')
     assert proofs.write([found], catalogue.load())
-    said = json.loads((tmp_path / "proofs.json").read_text())
+    said = json.loads(kept.read_text())
     assert list(said) == [tinylabs.ID]
     assert said[tinylabs.ID]["verdict"] == "green"
     assert not proofs.write([found], catalogue.load())
