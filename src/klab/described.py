@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Data files of labs/, read and checked against their schema."""
+"""Data files of labs/, read and checked against their schema.
+
+That a file of the checkout was allowed is noted in the cache, one note for each file: importing
+the validator and asking it is most of what `klab list` would take.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +18,7 @@ from typing import Any
 import yaml
 
 from klab.errors import KlabError
-from klab.paths import repo_dir
+from klab.paths import cache_dir, repo_dir
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times quicker where libyaml is there
 
@@ -29,12 +36,37 @@ def line_of(text: str, place: tuple[Any, ...]) -> int:
 
 
 @cache
-def _rules(schema: str) -> Any:
-    import jsonschema  # noqa: PLC0415 - a quarter of the time of a command that reads no such file
+def _schema(name: str) -> str:
+    return (repo_dir() / f"labs/_schema/{name}.json").read_text()
 
-    return jsonschema.Draft202012Validator(
-        json.loads((repo_dir() / f"labs/_schema/{schema}.json").read_text())
-    )
+
+@cache
+def _rules(schema: str) -> Any:
+    import jsonschema  # noqa: PLC0415 - a quarter of a second that a known file does without
+
+    return jsonschema.Draft202012Validator(json.loads(_schema(schema)))
+
+
+def _sha256(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _allowed(path: Path, text: str, schema: str, data: Any) -> bool:
+    """Whether the schema allows the file, by a note of an earlier look where there is one."""
+    said = _sha256(text, _schema(schema))
+    note = cache_dir() / "described" / _sha256(str(path.absolute()))
+    with suppress(OSError):
+        if note.read_text() == said:
+            return True
+    if not _rules(schema).is_valid(data):
+        return False
+    if path.is_relative_to(repo_dir()):
+        with suppress(OSError):  # the next look is slower, and that is all
+            note.parent.mkdir(parents=True, exist_ok=True)
+            draft = note.with_suffix(f".{os.getpid()}")
+            draft.write_text(said)
+            draft.replace(note)
+    return True
 
 
 def read(path: Path, schema: str, step: str) -> dict[str, Any]:
@@ -52,14 +84,20 @@ def read(path: Path, schema: str, step: str) -> dict[str, Any]:
         line = f"{mark.line + 1}: " if mark else " "
         said = getattr(error, "problem", None) or str(error)
         raise KlabError(f"{path}:{line}{said}", step=step, mend="mend the YAML") from None
-    for wrong in _rules(schema).iter_errors(data):
-        place = tuple(wrong.absolute_path)
-        if wrong.validator == "additionalProperties":
-            place += tuple(sorted(set(wrong.instance) - set(wrong.schema.get("properties", {})))[:1])
-        where = "/".join(str(part) for part in place)
-        raise KlabError(
-            f"{path}:{line_of(text, place)}: {where}: {wrong.message}",
-            step=step,
-            mend=f"see labs/_schema/{schema}.json",
-        )
+    if not _allowed(path, text, schema, data):
+        raise _wrong(path, text, schema, data, step)
     return dict(data)
+
+
+def _wrong(path: Path, text: str, schema: str, data: Any, step: str) -> KlabError:
+    """The first thing that the schema does not allow."""
+    wrong = next(_rules(schema).iter_errors(data))
+    place = tuple(wrong.absolute_path)
+    if wrong.validator == "additionalProperties":
+        place += tuple(sorted(set(wrong.instance) - set(wrong.schema.get("properties", {})))[:1])
+    where = "/".join(str(part) for part in place)
+    return KlabError(
+        f"{path}:{line_of(text, place)}: {where}: {wrong.message}",
+        step=step,
+        mend=f"see labs/_schema/{schema}.json",
+    )
