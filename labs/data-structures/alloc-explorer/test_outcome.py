@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from klab.testing import expect
+from klab.testing.guests import LEAKS
 from klab.testing.observe import RECORDER
 
 PAGE = 4096
@@ -14,7 +15,6 @@ MIB = 1 << 20
 KMALLOC_MAX = 4 * MIB  # bytes that kmalloc gives at most
 SLAB, HEAD = 1 << 7, 1 << 15  # /proc/kpageflags
 OTHERS = 1 << 10 | 1 << 32  # free, and reserved by grader/scatter.c
-SAN_MEMORY = 768  # MiB; the same guest as the silent run's
 BOXES = 150
 LOOKED = 16  # lines, in /proc/kpageflags
 FLAGS = "flags"
@@ -220,5 +220,5 @@ def test_silent_on_san(lab, guest):
     """The same where each access, each lock and each leak is watched."""
     if not RECORDER.good:
         expect.cannot_tell("whether it is silent under san is looked at when all else passes")
-    seen = Run(lab, guest, "san", boxes=9, looked=1, memory=SAN_MEMORY, cmdline="kmemleak=on", deadline_s=400)
+    seen = Run(lab, guest, "san", boxes=9, looked=1, deadline_s=400, **LEAKS)
     test_nothing_is_left(seen)

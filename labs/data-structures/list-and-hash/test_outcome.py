@@ -6,11 +6,11 @@ from collections import Counter
 import pytest
 
 from klab.testing import expect
+from klab.testing.guests import LEAKS
 from klab.testing.observe import RECORDER
 
 LOOK = "look"
 OK, EXISTS, MISSING, INVALID = "ok", "File exists", "No such file or directory", "Invalid argument"
-SAN_MEMORY = 768  # MiB; the same guest as the silent run's
 FIRST, LATER = 1_000, 2_000  # ids that the writers begin with, and that they add
 
 # Each command of the story gives one line: ok, or the shell's words with the error.
@@ -202,7 +202,7 @@ def test_silent_on_san(lab, guest):
     """The same, shorter, where each access and each lock is watched."""
     if not RECORDER.good:
         expect.cannot_tell("whether it is silent under san is looked at when all else passes")
-    seen = Run(guest, lab.make(kernel="san"), lab.random, length=60, count=40, kernel="san",
-               memory=SAN_MEMORY, cmdline="kmemleak=on", deadline_s=400)  # fmt: skip
+    seen = Run(guest, lab.make(kernel="san"), lab.random, length=60, count=40,
+               kernel="san", deadline_s=400, **LEAKS)  # fmt: skip
     seen.check_together()
     seen.check_unload()

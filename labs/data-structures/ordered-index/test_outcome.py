@@ -6,12 +6,12 @@ import re
 import pytest
 
 from klab.testing import expect
+from klab.testing.guests import LEAKS
 from klab.testing.observe import RECORDER
 
 LOOK = "look"
 OK, EXISTS, MISSING, BUSY = "ok", "File exists", "No such file or directory", "Device or resource busy"
 TOP = (1 << 32) - 1
-SAN_MEMORY = 768  # MiB; the same guest as the silent run's
 PARTS = {
     "tree": {"insert", "erase", "next", "range"},
     "array": {"new", "put", "drop", "mark", "unmark", "sweep"},
@@ -270,7 +270,7 @@ def test_silent_on_san(lab, guest):
     """The same, shorter, where each access is watched."""
     if not RECORDER.good:
         expect.cannot_tell("whether it is silent under san is looked at when all else passes")
-    seen = Run(guest, lab.make(kernel="san"), lab.random, length=150, timed=False, kernel="san",
-               memory=SAN_MEMORY, cmdline="kmemleak=on", deadline_s=400)  # fmt: skip
+    seen = Run(guest, lab.make(kernel="san"), lab.random, length=150, timed=False,
+               kernel="san", deadline_s=400, **LEAKS)  # fmt: skip
     seen.check_story()
     seen.check_unload()

@@ -12,6 +12,7 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -128,6 +129,7 @@ class _Grading:
             RECORDER.note(CANNOT_TELL, f"{RECORDER.test}: {SILENT}")
 
 
+@cache
 def chosen(config: pytest.Config) -> Lab:
     """The lab of this run."""
     from klab import catalogue

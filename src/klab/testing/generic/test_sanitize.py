@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from klab.testing import expect
-from klab.testing.guests import Guests
+from klab.testing.guests import LEAKS, Guests
 from klab.testing.lab import chosen
 from klab.testing.observe import RECORDER
 from klab.testing.workbench import Workbench
 
 DEADLINE_S = 420.0  # kernels with sanitizers are several times slower
-MEMORY = 768  # MiB
 # kmemleak reports what nobody points to any more, when it is older than five seconds and has not
 # changed since the scan before: two scans, and the first may be meanwhile. Both walk through all
 # that is allocated; the modules are gone by then, and proving the scan's own locks costs a third.
@@ -68,10 +67,9 @@ def test_modules_are_silent(lab: Workbench, guest: Guests, flavour: str) -> None
     ran = guest(
         SCRIPT.format(load=" ".join(order), unload=" ".join(reversed(order))),
         kernel=flavour,
-        cmdline="kmemleak=on",
         files={f"klab/sanitize/{name}.ko": path for name, path in modules.items()},
-        memory=MEMORY,
         deadline_s=DEADLINE_S,
+        **LEAKS,
     )
     if ran.status == NO_SCAN:
         expect.cannot_tell(f"whether memory leaks: kmemleak does not answer under {flavour}")
