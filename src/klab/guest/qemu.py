@@ -55,28 +55,39 @@ def _board(shape: Shape) -> list[str]:
     return [*said, "-kernel", str(shape.kernel), "-initrd", str(shape.initrd)]
 
 
+def _socket(name: str, folder: Path) -> str:
+    """A character device that is a socket of its name."""
+    return f"socket,id={name},path={folder}/{name},server=on,wait=off"
+
+
 def bare(shape: Shape, folder: Path) -> list[str]:
     """A guest with a serial line and nothing else; its command line is all the guest's own."""
     said = [*_board(shape), "-append", shape.cmdline]
     return [*said, "-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console"]
 
 
-def words(shape: Shape, folder: Path, *, serial: bool = False, incoming: Path | None = None) -> list[str]:
+def words(
+    shape: Shape,
+    folder: Path,
+    *,
+    serial: bool = False,
+    debugged: bool = False,
+    incoming: Path | None = None,
+) -> list[str]:
     """The command line. folder: where console, ports and QMP's socket lie.
 
-    serial: the second UART, ttyS1, is a socket. incoming: go on from this kept state.
+    serial: the second UART, ttyS1, is a socket. debugged: so are the console, which is logged all
+    the same, and QEMU's gdb stub. incoming: go on from this kept state.
     """
     said = [*_board(shape), "-no-reboot", "-append", shape.line]
-    said += ["-chardev", f"file,id=console,path={folder}/console.log", "-serial", "chardev:console"]
+    log = f"{folder}/console.log"
+    console = f"{_socket('console', folder)},logfile={log}" if debugged else f"file,id=console,path={log}"
+    said += ["-chardev", console, "-serial", "chardev:console"]
     # Always there: whether somebody listens is no matter of a kept state.
-    listener = f"socket,id=serial,path={folder}/serial,server=on,wait=off" if serial else "null,id=serial"
+    listener = _socket("serial", folder) if serial else "null,id=serial"
     said += ["-chardev", listener, "-serial", "chardev:serial"]
-    said += [
-        "-chardev",
-        f"socket,id=qmp,path={folder}/qmp,server=on,wait=off",
-        "-mon",
-        "chardev=qmp,mode=control",
-    ]
+    said += ["-chardev", _socket("qmp", folder), "-mon", "chardev=qmp,mode=control"]
+    said += ["-chardev", _socket("gdb", folder), "-gdb", "chardev:gdb"] if debugged else []
     said += ["-device", "virtio-serial-pci"]
     for name, number in PORTS.items():
         kind = "pipe" if name == "input" else "file"
