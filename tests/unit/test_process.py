@@ -99,7 +99,7 @@ def test_zombie_is_not_alive(guest):
     ]
     dead = subprocess.Popen(argv)
     os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
-    assert not process.is_ours(dead.pid, guest)
+    assert not process.is_ours(dead.pid, guest.uuid)
     dead.wait()
 
 

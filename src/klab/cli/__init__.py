@@ -19,6 +19,7 @@ COMMANDS = {
     "vm": "vm",
     "boot": "boot",
     "guest": "guest",
+    "debuggee": "debuggee",
     "archive": "archive",
     "cache": "cache",
     "report": "report",

@@ -47,7 +47,7 @@ class Ran:
     results: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def _archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
+def archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
     """What the guest unpacks: a tar archive of {path: (mode with its type, content)}."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -63,13 +63,18 @@ def _archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
     return packed.getvalue()
 
 
-def _hand_over(folder: Path, files: Mapping[str, tuple[int, bytes]]) -> None:
+def handed(files: Mapping[str, tuple[int, bytes]]) -> bytes:
+    """What a guest's init is given: the length of an archive, the time, the archive."""
+    body = archive(files)
+    return f"{len(body)} {time.time():.0f}\n".encode() + body
+
+
+def hand_over(folder: Path, files: Mapping[str, tuple[int, bytes]]) -> None:
     """Write files and time into the guest's input; returns when it has taken them, or is gone."""
-    body = _archive(files)
     with suppress(OSError):
         fifo = os.open(folder / "input", os.O_WRONLY)
         try:
-            rest = memoryview(f"{len(body)} {time.time():.0f}\n".encode() + body)
+            rest = memoryview(handed(files))
             while rest:
                 rest = rest[os.write(fifo, rest) :]
         finally:
@@ -172,7 +177,7 @@ def run(
         kept_state = None if fresh or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time
         words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
-        threads = [Thread(target=_hand_over, args=(folder, laid), daemon=True)]
+        threads = [Thread(target=hand_over, args=(folder, laid), daemon=True)]
         if on_serial:
             threads.append(Thread(target=on_serial, args=(folder / "serial",), daemon=True))
         try:

@@ -36,7 +36,7 @@ def here() -> str:
 
 
 @contextmanager
-def _raw(source: int) -> Iterator[None]:
+def raw(source: int) -> Iterator[None]:
     """Each key as it is typed, also Ctrl-C: the guest's terminal knows what it means."""
     if not os.isatty(source):  # a connection: whoever types is at its other end
         yield
@@ -72,7 +72,7 @@ class Terminal:
 
     def serve(self, path: Path) -> None:
         """Carry bytes between a UART's socket and keys and screen until one of them ends."""
-        with _raw(self.source), suppress(OSError), process.connect(path) as line:
+        with raw(self.source), suppress(OSError), process.connect(path) as line:
             while True:
                 for ready in select.select([line.fileno(), self.source], [], [])[0]:
                     if ready != self.source:

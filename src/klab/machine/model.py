@@ -4,16 +4,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from klab import lock
+from klab import lock, sockets
 from klab.digest import short
 from klab.errors import KlabError
 from klab.paths import state_dir
@@ -110,17 +108,7 @@ class Machine:
         """The path of a socket: in the machine's folder when it is short enough."""
         if len(str(self.dir)) + len(name) < SOCKET_ROOM:
             return self.dir / name
-        folder = Path(tempfile.gettempdir()) / f"klab-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        info = folder.stat(follow_symlinks=False)
-        if info.st_uid != os.getuid() or info.st_mode & 0o077:
-            raise KlabError(
-                f"{folder} belongs to someone else or is open to others",
-                step="vm: sockets",
-                machine=self.name,
-                mend=f"remove {folder}, or set TMPDIR to a folder of your own",
-            )
-        return folder / f"{self.uuid[:8]}-{name}"
+        return sockets.folder() / f"{self.uuid[:8]}-{name}"
 
     def save(self) -> None:
         """Write machine.json; a reader sees the old or the new one, never half."""

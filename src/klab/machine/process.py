@@ -24,14 +24,14 @@ from klab.run import tail
 START_S = 60.0  # seconds until QEMU answers; restoring a big machine under load is the long case
 
 
-def is_ours(pid: int, machine: Machine) -> bool:
-    """Whether `pid` is a living QEMU that runs this machine."""
+def is_ours(pid: int, uuid: str) -> bool:
+    """Whether `pid` is a living QEMU with this uuid on its command line."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return False
-    return state not in "ZX" and b"qemu" in words[0] and machine.uuid.encode() in words
+    return state not in "ZX" and b"qemu" in words[0] and uuid.encode() in words
 
 
 def pid_of(machine: Machine) -> int | None:
@@ -40,14 +40,18 @@ def pid_of(machine: Machine) -> int | None:
         hint = int(machine.pid_file.read_text())
     except (OSError, ValueError):
         hint = 0
-    if hint and is_ours(hint, machine):
+    if hint and is_ours(hint, machine.uuid):
         return hint
     machine.pid_file.unlink(missing_ok=True)
-    for entry in Path("/proc").glob("[0-9]*"):
-        if is_ours(int(entry.name), machine):
-            machine.pid_file.write_text(f"{entry.name}\n")
-            return int(entry.name)
-    return None
+    if found := find(machine.uuid):
+        machine.pid_file.write_text(f"{found}\n")
+    return found
+
+
+def find(uuid: str) -> int | None:
+    """The QEMU with this uuid among all processes, or None."""
+    numbers = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    return next((number for number in numbers if is_ours(number, uuid)), None)
 
 
 def _await_answer(machine: Machine, process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls into a debuggee: files laid there, a command run there, by data/debuggee-agent.sh.
+
+They take another way than the debugger's lines, so that each can be checked by the other.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from klab import lock
+from klab.debuggee.model import STEP, Debuggee
+from klab.errors import KlabError
+from klab.guest import initramfs, runner
+from klab.machine import console
+
+POLL_S = 0.01
+CALL_S = 60.0
+
+
+@dataclass(frozen=True)
+class Called:
+    """A command that ended in a debuggee."""
+
+    status: int
+    output: bytes
+
+
+def call(
+    debuggee: Debuggee,
+    command: Sequence[str],
+    *,
+    files: Mapping[str, tuple[int, bytes]] | None = None,
+    deadline_s: float = CALL_S,
+    on_output: Callable[[bytes], None] = lambda _: None,
+) -> Called:
+    """Run `command` (shell words) there and wait for its end.
+
+    files: laid there first (initramfs.Files). Raises KlabError when the debuggee does not answer
+    in time: it may stand in the debugger.
+    """
+    with lock.held(debuggee.folder / "call.lock", f"a call to {debuggee.name}"):
+        output = debuggee.folder / "output"
+        before, told = output.stat().st_size, _told(debuggee)
+        line = runner.line(command)
+        body = {**(files or {}), "klab/call": (initramfs.PROGRAM, f"{line}\n".encode())}
+        _send(debuggee, runner.handed(body), deadline_s)
+        status = wait(debuggee, told, deadline_s, lambda: on_output(b""))
+        with output.open("rb") as stream:
+            stream.seek(before)
+            return Called(status, stream.read())
+
+
+def begin(debuggee: Debuggee, command: Sequence[str]) -> None:
+    """Have a command run there whose end nobody waits for, as it stops the debuggee."""
+    call(debuggee, [f"(usleep 100000; {runner.line(command)}) >/dev/null 2>&1 &"])
+
+
+def answers(debuggee: Debuggee, seconds: float) -> bool:
+    """Whether it does what it is told."""
+    try:
+        return call(debuggee, ["true"], deadline_s=seconds).status == 0
+    except KlabError:
+        return False
+
+
+def wait(
+    debuggee: Debuggee, told: int, deadline_s: float, meanwhile: Callable[[], None] = lambda: None
+) -> int:
+    """Wait for one status more than `told`; raises KlabError when it does not come."""
+    until = time.monotonic() + deadline_s
+    while len(found := _statuses(debuggee)) <= told:
+        meanwhile()
+        if debuggee.pid is None:
+            lines = console.lines(debuggee.console)
+            sign = console.hopeless(lines)
+            why = f"{sign.name}: {sign.line}" if sign else "it ended"
+            raise KlabError(
+                f"the debuggee {debuggee.name} has gone: {why}",
+                step=STEP,
+                log=debuggee.console,
+                mend=f"read its console; then klab debuggee reset --name {debuggee.name}",
+            )
+        if time.monotonic() > until:
+            raise silent(debuggee, deadline_s)
+        time.sleep(POLL_S)
+    return found[-1]
+
+
+def silent(debuggee: Debuggee, seconds: float) -> KlabError:
+    """That it does not answer, and what to do."""
+    return KlabError(
+        f"the debuggee {debuggee.name} does not answer within {seconds:g} s:"
+        " it stands in a debugger, or hangs",
+        step=STEP,
+        log=debuggee.console,
+        mend=f"let it go on in gdb or kdb; else klab debuggee reset --name {debuggee.name}",
+    )
+
+
+def _send(debuggee: Debuggee, data: bytes, deadline_s: float) -> None:
+    """Write to the debuggee's input for as long as it takes some."""
+    until = time.monotonic() + deadline_s
+    try:
+        fifo = os.open(debuggee.folder / "input", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        raise silent(debuggee, 0) from None
+    try:
+        rest = memoryview(data)
+        while rest:
+            with suppress(BlockingIOError):
+                rest = rest[os.write(fifo, rest) :]
+                continue
+            if time.monotonic() > until:
+                raise silent(debuggee, deadline_s)
+            time.sleep(POLL_S)
+    finally:
+        os.close(fifo)
+
+
+def _statuses(debuggee: Debuggee) -> list[int]:
+    """The exit statuses of all calls so far."""
+    with suppress(OSError):
+        lines = (debuggee.folder / "status").read_text().splitlines(keepends=True)
+        words = [line.split() for line in lines if line.endswith("\n")]
+        return [int(word[1]) for word in words if len(word) == 2 and word[0] == "called"]
+    return []
+
+
+def _told(debuggee: Debuggee) -> int:
+    return len(_statuses(debuggee))

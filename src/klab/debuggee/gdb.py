@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gdb on a debuggee: on the right vmlinux, with the kernel's own helpers, connected.
+
+gdb is that of the root `debug`, so that a host needs none, and every host has the same.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from klab import lock
+from klab.debuggee import agent, monitor
+from klab.debuggee.model import STEP, Debuggee
+from klab.errors import KlabError
+from klab.kernel import artefact, root
+from klab.paths import cache_dir, data_file
+
+ROOT = "debug"
+KGDB, STUB = "kgdb", "stub"
+LINES = {KGDB: "serial", STUB: "gdb"}  # by its socket in the debuggee's folder
+MENDS = "gdb-mends.py"
+ANSWER_S = 2.0  # within which a debuggee that runs answers
+HERE = "/klab/here"  # the folder that gdb was called in, as gdb sees it
+
+
+def stop(debuggee: Debuggee) -> bool:
+    """Have a kernel that runs stop itself in a moment; whether it ran."""
+    runs = agent.answers(debuggee, ANSWER_S)
+    if runs:
+        agent.begin(debuggee, ["echo g >/proc/sysrq-trigger"])
+    return runs
+
+
+@contextmanager
+def alone(debuggee: Debuggee, way: str) -> Iterator[None]:
+    """The line for one debugger alone; raises KlabError when another one has it."""
+    with lock.held(debuggee.folder / f"{way}.lock", f"the {way} line of {debuggee.name}"):
+        yield
+
+
+@contextmanager
+def line(debuggee: Debuggee, way: str) -> Iterator[None]:
+    """The debuggee stopped, and its line for one debugger alone, while the block runs.
+
+    way: KGDB, the kernel stops itself; or STUB, QEMU stops it. A kernel that stands in its
+    debugger already stays there. After the block QEMU's stop is over, whatever gdb left
+    undone. Raises KlabError when another debugger has the line.
+    """
+    with alone(debuggee, way):
+        if way == KGDB:
+            stop(debuggee)
+        try:
+            yield
+        finally:
+            if way == STUB:
+                monitor.go_on(debuggee)
+
+
+def _symbols(debuggee: Debuggee) -> Path:
+    """A folder with the kernel's helper scripts for gdb; vmlinux stays where it is."""
+    kernel = debuggee.artefact()
+    if "vmlinux" not in kernel.manifest["files"]:
+        raise KlabError(
+            f"flavour {debuggee.flavour} has no vmlinux here: Debian built it",
+            step=STEP,
+            mend="take a flavour that klab builds: klab debuggee up lab",
+        )
+    place = debuggee.folder / "symbols"
+    if not place.is_dir():
+        place.mkdir()
+        with tarfile.open(kernel.file(artefact.GDB_SCRIPTS)) as scripts:
+            scripts.extractall(place, filter="data")
+        shutil.copyfile(data_file(MENDS), place / MENDS)
+    return place
+
+
+def words(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+    """gdb's command line and environment. more: words of the caller's, such as -batch or -ex COMMAND."""
+    index = (
+        cache_dir() / "gdb-index"
+    )  # gdb's own, by build-id: with it vmlinux is read in a sixth of the time
+    index.mkdir(parents=True, exist_ok=True)
+    binds = {
+        "/klab/kernel": debuggee.artefact().path,
+        "/klab/symbols": _symbols(debuggee),
+        "/klab/debuggee": debuggee.folder,
+        "/klab/index": index,
+        HERE: Path.cwd(),
+    }
+    tools = root.ready(ROOT).with_binds(binds)
+    early = ["set auto-load safe-path /", "set debuginfod enabled off", "set confirm off"]
+    early += ["set index-cache directory /klab/index", "set index-cache enabled on"]
+    said = ["gdb", "-q", "-nx", f"-cd={HERE}", *[word for each in early for word in ("-iex", each)]]
+    said += ["/klab/kernel/vmlinux", "-x", "/klab/symbols/vmlinux-gdb.py", "-x", f"/klab/symbols/{MENDS}"]
+    said += ["-ex", f"target remote /klab/debuggee/{LINES[way]}"]
+    said += ["-ex", "klab-watchable"] if way == KGDB else []
+    return tools.argv([*said, *more]), tools.env()
+
+
+def run(debuggee: Debuggee, way: str, more: Sequence[str] = (), *, env: dict[str, str]) -> int:
+    """gdb at this terminal until it ends; its exit status."""
+    argv, more_env = words(debuggee, way, more)
+    with line(debuggee, way):
+        return subprocess.run(argv, env={**env, **more_env}, check=False).returncode
+
+
+def batch(debuggee: Debuggee, way: str, commands: Sequence[str], *, deadline_s: float) -> str:
+    """What gdb prints for these commands, which end the session. Raises KlabError when it takes too long."""
+    more = ["-batch", *[word for each in commands for word in ("-ex", each)]]
+    argv, env = words(debuggee, way, more)
+    with line(debuggee, way):
+        try:
+            done = subprocess.run(
+                argv, env={"PATH": "/usr/bin:/bin", **env}, stdin=subprocess.DEVNULL, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=deadline_s, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            said = (error.stdout or b"").decode(errors="replace")[-1000:]
+            raise KlabError(
+                f"gdb did not end within {deadline_s:g} s; its last words:\n{said}",
+                step=STEP,
+                log=debuggee.console,
+                mend=f"klab debuggee reset --name {debuggee.name}",
+            ) from None
+    return done.stdout

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Put a debuggee up, down, and back to its first moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from contextlib import suppress
+
+from klab import accel
+from klab.debuggee import agent, gdb, model, monitor
+from klab.debuggee.model import STEP, Debuggee
+from klab.errors import KlabError
+from klab.guest import initramfs, kept, qemu, runner
+from klab.kernel import artefact
+from klab.kernel import flavour as flavours
+from klab.machine import process
+from klab.paths import data_file
+from klab.run import tail
+
+MEMORY = 512  # MiB
+# Symbols are where vmlinux says: without that gdb would have to be told how far they were moved.
+CMDLINE = "kgdboc=ttyS1,115200 nokaslr"
+UP_S = 60.0
+GONE_S = 5.0
+STATES = {
+    "running": "runs",
+    "paused": "is stopped by QEMU's gdb stub",
+    "silent": "does not answer: it stands in its debugger, or hangs",
+}
+
+
+def up(
+    name: str, flavour: str, *, base: str = qemu.TINY, memory: int = MEMORY, cpus: int = 1
+) -> tuple[Debuggee, bool]:
+    """A debuggee of that name on a flavour's kernel, and whether it was put up now.
+
+    memory in MiB. Raises KlabError when the kernel is not built, or another one is up already.
+    """
+    with model.changing(name):
+        kernel = artefact.get(flavour)
+        known = model.load(name)
+        if known and known.pid:
+            if (known.kernel, known.base, known.memory, known.cpus) == (kernel.digest, base, memory, cpus):
+                return known, False
+            raise KlabError(
+                f"{name} is up on kernel {known.flavour} ({known.kernel[:12]}, {known.base},"
+                f" {known.memory} MiB, {known.cpus} CPU)",
+                step=STEP,
+                mend=f"klab debuggee down --name {name} ends it; what is in it is gone then",
+            )
+        wanted = Debuggee(
+            name=name,
+            uuid=str(uuid.uuid4()),
+            flavour=flavour,
+            kernel=kernel.digest,
+            base=base,
+            memory=memory,
+            cpus=cpus,
+            accel=accel.probe().accel,
+            started=int(time.time()),
+        )
+        return _start(wanted), True
+
+
+def reset(name: str) -> Debuggee:
+    """The same one, as it was at its start. It need not answer, nor be up."""
+    with model.changing(name):
+        known = model.load(name)
+        if known is None:
+            raise KlabError(f"there is no debuggee {name}", step=STEP, mend="klab debuggee up")
+        _end(known)
+        return _start(known)
+
+
+def down(name: str) -> bool:
+    """End a debuggee; whether it was up. Its console stays to be read."""
+    with model.changing(name):
+        known = model.load(name)
+        return bool(known and _end(known))
+
+
+def state(debuggee: Debuggee) -> str:
+    """What a debuggee that is up does, as STATES has it."""
+    if monitor.state(debuggee) != "running":
+        return "paused"
+    return "running" if agent.answers(debuggee, gdb.ANSWER_S) else "silent"
+
+
+def _start(wanted: Debuggee) -> Debuggee:
+    """A new QEMU that goes on from the kept state; returns when its agent answers."""
+    model.fresh(wanted)
+    kernel = wanted.artefact()
+    shape = runner.shape(
+        kernel.file("bzImage"),
+        which=wanted.accel,
+        memory=wanted.memory,
+        cpus=wanted.cpus,
+        cmdline=" ".join([*flavours.load(wanted.flavour).cmdline, CMDLINE]),
+        base=wanted.base,
+        entry=kernel,
+        folder=wanted.place,
+    )
+    state = kept.ensure(shape, kernel)
+    words = qemu.words(shape, wanted.place, serial=True, debugged=True, incoming=state)
+    os.mkfifo(wanted.folder / "input", 0o600)
+    model.save(wanted)
+    log = wanted.folder / "qemu.log"
+    with log.open("wb") as said:
+        running = subprocess.Popen(
+            [*words, "-name", wanted.uuid],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    try:
+        command = data_file("debuggee-agent.sh").read_bytes()
+        runner.hand_over(wanted.place, {"klab/command": (initramfs.PROGRAM, command)})
+        agent.wait(wanted, 0, UP_S)
+    except BaseException as error:
+        running.kill()
+        running.wait()
+        if isinstance(error, KlabError):
+            error.log = error.log or str(log)
+            error.what += f"\n{tail(log)}"
+        raise
+    return wanted
+
+
+def _end(known: Debuggee) -> bool:
+    """End its QEMU, which has nothing to save; whether there was one."""
+    pid = known.pid
+    if pid is None:
+        return False
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    until = time.monotonic() + GONE_S
+    while process.is_ours(pid, known.uuid) and time.monotonic() < until:
+        time.sleep(0.01)
+    return True
