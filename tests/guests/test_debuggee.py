@@ -167,7 +167,7 @@ def test_a_dropped_session_leaves_it_in_the_debugger_and_reset_mends(debuggee: D
     argv, env = gdb.words(debuggee, gdb.KGDB, ["-batch", "-ex", "shell sleep 60"])
     with gdb.line(debuggee, gdb.KGDB):
         spawn = pexpect.spawn(argv[0], argv[1:], env={**os.environ, **env}, timeout=60)
-        spawn.expect("sysrq")
+        spawn.expect("kgdb_breakpoint")
         os.killpg(spawn.pid, signal.SIGKILL)
         spawn.close(force=True)
     assert lifecycle.state(debuggee) == "silent"
@@ -193,13 +193,19 @@ def test_a_line_is_for_one(debuggee: Debuggee) -> None:
         session(debuggee, gdb.STUB, "bt")
 
 
-def test_a_panic_is_told(debuggee: Debuggee) -> None:
+def test_a_panic_enters_the_debugger(debuggee: Debuggee) -> None:
     agent.begin(debuggee, ["echo c >/proc/sysrq-trigger"])
-    # The kernel's own debugger catches it first.
     heard = session(debuggee, gdb.KGDB, "bt", "detach")
     assert "sysrq_handle_crash" in heard
-    with pytest.raises(KlabError, match="has gone: "):
-        agent.call(debuggee, ["true"])
+    with pytest.raises(KlabError, match="does not answer"):
+        agent.call(debuggee, ["true"], deadline_s=1)
+    assert lifecycle.state(lifecycle.reset(NAME)) == "running"
+
+
+def test_one_that_has_gone_is_told(debuggee: Debuggee) -> None:
+    agent.begin(debuggee, ["reboot -f"])
+    with pytest.raises(KlabError, match="has gone: it ended"):
+        agent.call(debuggee, ["sleep 10"])
 
 
 def test_what_was_never_there() -> None:

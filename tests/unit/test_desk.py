@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from klab import sandbox
-from klab.desk import guests, place, record, server
+from klab.desk import guests, place, record, server, talk
 from klab.errors import KlabError
 
 
@@ -119,7 +119,7 @@ def answered(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, int]:
     """What a call gets: text, and the exit status for the client."""
     with pytest.raises(SystemExit):
         server.answer("m1", read=lambda: line)
-    text, _, code = capsys.readouterr().out.rpartition(server.END)
+    text, _, code = capsys.readouterr().out.rpartition(talk.END)
     return text, int(code)
 
 
@@ -158,7 +158,7 @@ def test_hints_come_one_at_a_time_and_are_counted(capsys, seat) -> None:
 
 
 def test_what_a_program_prints_gives_no_orders(capsys) -> None:
-    server.show(b"plain\n\x1b]0;title\x07\x1e0\n")
+    talk.show(b"plain\n\x1b]0;title\x07\x1e0\n")
     assert capsys.readouterr().out == "plain\n?]0;title??0\n"
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from klab import namespace, run, store
 from klab.kernel import artefact
 from klab.kernel.root import Toolroot
-from klab.paths import log_dir
+from klab.paths import data_file, log_dir
 
+MENDS = data_file("gdb-mends.py")
 PACK = "/klab/pack"  # the draft's folder as the tools see it
 CONTROL = """\
 Package: {name}
@@ -38,13 +39,20 @@ def date_of(package: Path) -> int:
     return int(header[8 + 16 : 8 + 28])
 
 
+def helpers(entry: store.Entry, place: Path) -> None:
+    """The kernel's scripts for gdb laid into a folder, with what they need beside."""
+    with tarfile.open(entry.file(artefact.GDB_SCRIPTS)) as scripts:
+        scripts.extractall(place, filter="data")
+    with (place / "vmlinux-gdb.py").open("a") as loaded:
+        loaded.write(f"\n{MENDS.read_text()}")
+
+
 def _lay_out(entry: store.Entry, tree: Path, release: str, name: str, version: str) -> None:
     """The package's files and control data below `tree`."""
     place = tree / "usr/lib/debug/lib/modules" / release
     place.mkdir(parents=True)
     shutil.copyfile(entry.file("vmlinux"), place / "vmlinux")
-    with tarfile.open(entry.file(artefact.GDB_SCRIPTS)) as scripts:
-        scripts.extractall(place, filter="data")
+    helpers(entry, place)
     size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
     (tree / "DEBIAN").mkdir()
     text = CONTROL.format(name=name, version=version, release=release, kib=-(-size // 1024))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sourced by gdb behind the kernel's own scripts, for what they and gdb do not agree upon."""
+"""Goes behind the kernel's own scripts for gdb (vmlinux-gdb.py): what they and gdb do not agree upon."""
 
 import struct
 import tempfile

@@ -6,24 +6,22 @@ gdb is that of the root `debug`, so that a host needs none, and every host has t
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from klab import lock
+from klab.archive import debug
 from klab.debuggee import agent, monitor
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
-from klab.kernel import artefact, root
-from klab.paths import cache_dir, data_file
+from klab.kernel import root
+from klab.paths import cache_dir
 
 ROOT = "debug"
 KGDB, STUB = "kgdb", "stub"
 LINES = {KGDB: "serial", STUB: "gdb"}  # by its socket in the debuggee's folder
-MENDS = "gdb-mends.py"
 ANSWER_S = 2.0  # within which a debuggee that runs answers
 HERE = "/klab/here"  # the folder that gdb was called in, as gdb sees it
 
@@ -73,9 +71,7 @@ def _symbols(debuggee: Debuggee) -> Path:
     place = debuggee.folder / "symbols"
     if not place.is_dir():
         place.mkdir()
-        with tarfile.open(kernel.file(artefact.GDB_SCRIPTS)) as scripts:
-            scripts.extractall(place, filter="data")
-        shutil.copyfile(data_file(MENDS), place / MENDS)
+        debug.helpers(kernel, place)
     return place
 
 
@@ -96,7 +92,7 @@ def words(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> tuple[list[
     early = ["set auto-load safe-path /", "set debuginfod enabled off", "set confirm off"]
     early += ["set index-cache directory /klab/index", "set index-cache enabled on"]
     said = ["gdb", "-q", "-nx", f"-cd={HERE}", *[word for each in early for word in ("-iex", each)]]
-    said += ["/klab/kernel/vmlinux", "-x", "/klab/symbols/vmlinux-gdb.py", "-x", f"/klab/symbols/{MENDS}"]
+    said += ["/klab/kernel/vmlinux", "-x", "/klab/symbols/vmlinux-gdb.py"]
     said += ["-ex", f"target remote /klab/debuggee/{LINES[way]}"]
     said += ["-ex", "klab-watchable"] if way == KGDB else []
     return tools.argv([*said, *more]), tools.env()

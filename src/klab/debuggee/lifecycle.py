@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import time
 import uuid
 from contextlib import suppress
+from dataclasses import replace
 
 from klab import accel
 from klab.debuggee import agent, gdb, model, monitor
@@ -22,9 +24,11 @@ from klab.paths import data_file
 from klab.run import tail
 
 MEMORY = 512  # MiB
-# Symbols are where vmlinux says: without that gdb would have to be told how far they were moved.
-CMDLINE = "kgdboc=ttyS1,115200 nokaslr"
+# Symbols are where vmlinux says, or gdb would have to be told how far they were moved; and a panic
+# enters the debugger, which it does not where it leads to a restart.
+CMDLINE = "kgdboc=ttyS1,115200 nokaslr panic=0"
 UP_S = 60.0
+NOTE, BUILD_ID = struct.Struct("<III"), 3  # NT_GNU_BUILD_ID in elf.h
 GONE_S = 5.0
 STATES = {
     "running": "runs",
@@ -121,6 +125,8 @@ def _start(wanted: Debuggee) -> Debuggee:
         command = data_file("debuggee-agent.sh").read_bytes()
         runner.hand_over(wanted.place, {"klab/command": (initramfs.PROGRAM, command)})
         agent.wait(wanted, 0, UP_S)
+        known = replace(wanted, build_id=_build_id(agent.call(wanted, ["cat /sys/kernel/notes"]).output))
+        model.save(known)
     except BaseException as error:
         running.kill()
         running.wait()
@@ -128,7 +134,20 @@ def _start(wanted: Debuggee) -> Debuggee:
             error.log = error.log or str(log)
             error.what += f"\n{tail(log)}"
         raise
-    return wanted
+    return known
+
+
+def _build_id(notes: bytes) -> str:
+    """The build-id among ELF notes (elf(5)), in hex; nothing when there is none."""
+    at = 0
+    while at + NOTE.size <= len(notes):
+        named, described, kind = NOTE.unpack_from(notes, at)
+        at += NOTE.size
+        name, at = notes[at : at + named], at + -(-named // 4) * 4
+        text, at = notes[at : at + described], at + -(-described // 4) * 4
+        if (name, kind) == (b"GNU\0", BUILD_ID):
+            return text.hex()
+    return ""
 
 
 def _end(known: Debuggee) -> bool:

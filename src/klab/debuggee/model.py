@@ -27,6 +27,7 @@ class Debuggee:
     """A guest that is debugged. memory in MiB; started: epoch seconds.
 
     uuid: by which its QEMU is known from all others. kernel: the digest of its artefact.
+    build_id: what the kernel that runs says of itself, in hex; its vmlinux says the same.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Debuggee:
     cpus: int
     accel: str
     started: int
+    build_id: str = ""
 
     @property
     def folder(self) -> Path:

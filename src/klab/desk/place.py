@@ -14,6 +14,7 @@ from klab.errors import KlabError
 from klab.machine import ssh
 from klab.machine.model import Machine
 
+CALLED_IN = "klab.place"  # of a call: the folder in which it was typed, as seen from ~/labs
 DEADLINE_S = 60.0
 LIMIT = 64 << 20  # bytes of a folder that is fetched
 MISSING = 44  # exit status of our scripts when the folder is not there

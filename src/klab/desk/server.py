@@ -8,7 +8,6 @@ machine, and one check at a time.
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 import textwrap
@@ -19,7 +18,9 @@ from typing import NoReturn
 import click
 
 from klab import catalogue
-from klab.desk import guests, record, verbs
+from klab.desk import debuggees, guests, record, talk, verbs
+from klab.desk import place as places
+from klab.desk.talk import say, show
 from klab.errors import KlabError
 from klab.guest import qemu
 from klab.guest.terminal import Terminal
@@ -28,36 +29,7 @@ from klab.machine import model
 LINE = 4096  # bytes of a call
 LOST = 125  # exit status for a guest that gave none
 WIDTH = 96  # columns
-PLACE, SCREEN = "klab.place", "klab.screen"
-END = "\x1e"  # ASCII "record separator": the line after it is the exit status
-# From here on the connection is a terminal's, until an order that terminals ignore (an
-# operating system command, ECMA-48) brings the exit status in three digits.
-TERMINAL, DONE = f"{END}terminal\n", "\x1b]klab {:3d}\x07"
-# Whatever a student's program printed, it is text for a terminal, not orders to it.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]")
-
-
-def say(text: str) -> None:
-    """Send lines to the student."""
-    sys.stdout.write(CONTROL.sub("?", text) + "\n")
-    sys.stdout.flush()
-
-
-def show(output: bytes) -> None:
-    """Send what a program printed, as it comes."""
-    sys.stdout.write(CONTROL.sub("?", output.decode(errors="replace")))
-    sys.stdout.flush()
-
-
-def _raw(output: bytes) -> None:
-    sys.stdout.buffer.write(output)
-    sys.stdout.buffer.flush()
-
-
-def _hang_up(code: int, end: str = END + "{}\n") -> NoReturn:
-    sys.stdout.write(end.format(code))
-    sys.stdout.flush()
-    sys.exit(0)
+SCREEN = "klab.screen"
 
 
 def _lab(name: str) -> catalogue.Lab:
@@ -163,20 +135,19 @@ def guest(context: click.Context, flavour: str, base: str, make: bool, words: tu
 
     Example: klab guest --make -- san sh -c 'insmod lifecore.ko && dmesg | tail'
     """
-    machine, place, screen = context.obj, context.meta[PLACE], context.meta[SCREEN]
+    machine, place, screen = context.obj, context.meta[places.CALLED_IN], context.meta[SCREEN]
     if words:
         return guests.run(machine, place, flavour, words, base=base, tell=show, make=make)
     if not screen:
         raise KlabError("a shell wants a terminal", step="desk: guest", mend="ssh -t, or name a command")
-    sys.stdout.write(TERMINAL)
-    sys.stdout.flush()
-    asked = Terminal(screen, sys.stdin.fileno(), _raw)
+    talk.begin(talk.TERMINAL)
+    asked = Terminal(screen, sys.stdin.fileno(), talk.raw)
     try:
-        code = guests.run(machine, place, flavour, (), base=base, tell=_raw, terminal=asked, make=make)
+        code = guests.run(machine, place, flavour, (), base=base, tell=talk.raw, terminal=asked, make=make)
     except KlabError as error:
-        _raw(f"\nklab: {error}\n".replace("\n", "\r\n").encode())
+        talk.raw(f"\nklab: {error}\n".replace("\n", "\r\n").encode())
         code = LOST
-    _hang_up(code, DONE)
+    talk.hang_up(code, talk.DONE)
 
 
 @calls.command()
@@ -197,6 +168,9 @@ def status(machine: model.Machine) -> int:
     return 0
 
 
+calls.add_command(debuggees.group)
+
+
 def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:
     """Read one call for the machine `name` from standard input and answer it."""
     line = (read or (lambda: sys.stdin.readline(LINE)))()
@@ -207,7 +181,7 @@ def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:
         place, screen, *words = shlex.split(line) or ["", ""]
         context = calls.make_context("klab", words or ["--help"], obj=model.get(name))
         with context:
-            context.meta[PLACE], context.meta[SCREEN] = place, screen
+            context.meta[places.CALLED_IN], context.meta[SCREEN] = place, screen
             code = calls.invoke(context)
     except KlabError as error:
         say(f"klab: {error}")
@@ -218,4 +192,4 @@ def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:
         code = 2
     except BrokenPipeError:
         sys.exit(1)  # the student went away
-    _hang_up(code if isinstance(code, int) else 0)
+    talk.hang_up(code if isinstance(code, int) else 0)

@@ -27,8 +27,8 @@ def ensure(digest: str) -> Path | None:
         raise KlabError(
             f"the kernel {digest} is not in the cache", step="kernel: debug package", mend="klab kernel build"
         )
-    recipe = digests.of_file(Path(debug.__file__))
-    named = digests.of_data([kernel.digest, recipe])
+    recipe = [digests.of_file(path) for path in (Path(debug.__file__), debug.MENDS)]
+    named = digests.of_data([kernel.digest, *recipe])
     if entry := store.find(KIND, named):
         return entry.file(next(iter(entry.manifest["files"])))
     release = kernel.manifest["release"]

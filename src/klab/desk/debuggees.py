@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A student's debuggee: beside the machine, one for each. gdb runs on the machine (roles/lab_machine)."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from klab.debuggee import agent, gdb, lifecycle, lines
+from klab.debuggee import model as debuggees
+from klab.desk import place as places
+from klab.desk import talk
+from klab.desk.talk import say
+from klab.errors import KlabError
+from klab.guest import runner, share
+from klab.machine.model import Machine
+
+STEP = "desk: debuggee"
+MEMORY = 512  # MiB
+
+
+@click.group("debuggee")
+def group() -> None:
+    """A second computer, whose kernel you debug from this one."""
+
+
+@group.command()
+@click.argument("flavour", default="lab")
+@click.pass_obj
+def up(machine: Machine, flavour: str) -> int:
+    """Put it up on a flavour's kernel.
+
+    Example: klab debuggee up lab
+    """
+    _, changed = lifecycle.up(machine.name, flavour, memory=MEMORY)
+    say(f"The debuggee is up{'' if changed else ' already'}, on kernel {flavour}. Then: klab debuggee gdb")
+    return 0
+
+
+@group.command()
+@click.pass_obj
+def down(machine: Machine) -> int:
+    """End it, in whatever state it is.
+
+    Example: klab debuggee down
+    """
+    say("It is down." if lifecycle.down(machine.name) else "It was down.")
+    return 0
+
+
+@group.command()
+@click.pass_obj
+def reset(machine: Machine) -> int:
+    """Put it back to its first moment, also when it stands in a debugger or hangs.
+
+    Example: klab debuggee reset
+    """
+    lifecycle.reset(machine.name)
+    say("It is as it was at its start.")
+    return 0
+
+
+@group.command()
+@click.pass_obj
+def status(machine: Machine) -> int:
+    """Whether it is up, and whether it runs.
+
+    Example: klab debuggee status
+    """
+    known = debuggees.load(machine.name)
+    if not known or not known.pid:
+        say("It is down.")
+        return 1
+    state = lifecycle.state(known)
+    say(f"It {lifecycle.STATES[state]}, on kernel {known.flavour}.")
+    return 0 if state == "running" else 1
+
+
+@group.command(context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, required=True)
+@click.pass_context
+def run(context: click.Context, words: tuple[str, ...]) -> int:
+    """Run a command in it; the folder below ~/labs in which you are goes with it.
+
+    Example: klab debuggee run -- insmod hang.ko
+    """
+    machine, where = context.obj, context.meta[places.CALLED_IN]
+    files, line = {}, runner.line(words)
+    if where:
+        with tempfile.TemporaryDirectory(prefix="klab-share-") as name:
+            if places.get(machine, where, Path(name)):
+                files, line = share.files(Path(name)), f"cd /{share.PLACE}; {line}"
+    ended = agent.call(debuggees.get(machine.name), [line], files=files)
+    talk.show(ended.output)
+    return ended.status
+
+
+@group.command()
+@click.pass_obj
+def console(machine: Machine) -> int:
+    """Its console, at this terminal. Ctrl-] leaves it.
+
+    Example: klab debuggee console
+    """
+    return _terminal(machine, "console", "console", lambda _: False)
+
+
+@group.command()
+@click.pass_obj
+def kdb(machine: Machine) -> int:
+    """Stop it in kdb, the kernel's own debugger, at this terminal. `go` lets it go on; Ctrl-] leaves.
+
+    Example: klab debuggee kdb
+    """
+    return _terminal(machine, gdb.KGDB, gdb.LINES[gdb.KGDB], gdb.stop)
+
+
+def _terminal(machine: Machine, way: str, line: str, prompted: Callable[[debuggees.Debuggee], bool]) -> int:
+    debuggee = debuggees.get(machine.name)
+    with gdb.alone(debuggee, way):
+        talk.begin(talk.TERMINAL)
+        lines.carry(debuggee, line, lambda: prompted(debuggee), source=sys.stdin.fileno(), sink=talk.raw)
+    talk.hang_up(0, talk.DONE)
+
+
+@group.command(hidden=True)
+@click.argument("way", type=click.Choice(list(gdb.LINES)))
+@click.pass_obj
+def line(machine: Machine, way: str) -> int:
+    """The line for gdb, which runs on the machine: `target remote | klab debuggee line kgdb`."""
+    debuggee = debuggees.get(machine.name)
+    with gdb.line(debuggee, way):
+        talk.begin(talk.PIPE)
+        lines.carry(debuggee, gdb.LINES[way], lambda: True, source=sys.stdin.fileno(), sink=talk.raw)
+    return 0
+
+
+@group.command(hidden=True)
+@click.pass_obj
+def facts(machine: Machine) -> int:
+    """What gdb on the machine must know: the kernel's release and the build-id of its vmlinux."""
+    debuggee = debuggees.get(machine.name)
+    kernel = debuggee.artefact()
+    if "vmlinux" not in kernel.manifest["files"]:
+        raise KlabError(
+            f"kernel {kernel.manifest['flavour']} has no symbols here: Debian built it",
+            step=STEP,
+            mend="klab debuggee down; klab debuggee up lab",
+        )
+    say(f"{kernel.manifest['release']} {debuggee.build_id}")
+    return 0
