@@ -14,6 +14,8 @@ TINY, DEBIAN = "tiny", "debian"
 # Ports between guest and host, numbered as data/guest-init.sh knows them.
 PORTS = {"output": 1, "status": 2, "input": 3, "results": 4}
 DEVICES = {
+    # Where the kernel leaves what tools must know to read a dump of the whole guest.
+    "vmcoreinfo": ["-device", "vmcoreinfo"],
     "edu2": [word for slot in argv.EDU for word in ("-device", f"edu,addr={slot}")],
 }
 
