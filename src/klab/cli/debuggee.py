@@ -186,7 +186,7 @@ def console(name: str) -> None:
 
     Example: klab debuggee console
     """
-    _attach(name, "console", "console", lambda _: False)
+    _attach(name, "console", "console", lambda _: b"\r")
 
 
 @command.command("kdb")
@@ -196,14 +196,14 @@ def kdb(name: str) -> None:
 
     Example: klab debuggee kdb
     """
-    _attach(name, gdb.KGDB, gdb.LINES[gdb.KGDB], gdb.stop)
+    _attach(name, gdb.KGDB, gdb.LINES[gdb.KGDB], gdb.prompt)
 
 
-def _attach(name: str, way: str, line: str, prompted: Callable[[model.Debuggee], bool]) -> None:
+def _attach(name: str, way: str, line: str, wake: Callable[[model.Debuggee], bytes]) -> None:
     try:
         debuggee = model.get(name)
         with gdb.alone(debuggee, way):
-            lines.attach(debuggee, line, lambda: prompted(debuggee))
+            lines.attach(debuggee, line, lambda: wake(debuggee))
     except KlabError as error:
         print(f"klab: {error}", file=sys.stderr)
         sys.exit(LOST)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -36,7 +36,6 @@ def call(
     *,
     files: Mapping[str, tuple[int, bytes]] | None = None,
     deadline_s: float = CALL_S,
-    on_output: Callable[[bytes], None] = lambda _: None,
 ) -> Called:
     """Run `command` (shell words) there and wait for its end.
 
@@ -45,11 +44,12 @@ def call(
     """
     with lock.held(debuggee.folder / "call.lock", f"a call to {debuggee.name}"):
         output = debuggee.folder / "output"
-        before, told = output.stat().st_size, _told(debuggee)
+        before, number = output.stat().st_size, time.time_ns()
         line = runner.line(command)
         body = {**(files or {}), "klab/call": (initramfs.PROGRAM, f"{line}\n".encode())}
-        _send(debuggee, runner.handed(body), deadline_s)
-        status = wait(debuggee, told, deadline_s, lambda: on_output(b""))
+        packed = runner.archive(body)
+        _send(debuggee, f"{len(packed)} {time.time():.0f} {number}\n".encode() + packed, deadline_s)
+        status = wait(debuggee, number, deadline_s)
         with output.open("rb") as stream:
             stream.seek(before)
             return Called(status, stream.read())
@@ -68,13 +68,10 @@ def answers(debuggee: Debuggee, seconds: float) -> bool:
         return False
 
 
-def wait(
-    debuggee: Debuggee, told: int, deadline_s: float, meanwhile: Callable[[], None] = lambda: None
-) -> int:
-    """Wait for one status more than `told`; raises KlabError when it does not come."""
+def wait(debuggee: Debuggee, number: int, deadline_s: float) -> int:
+    """The status of the call with that number, once it is there. Raises KlabError when it does not come."""
     until = time.monotonic() + deadline_s
-    while len(found := _statuses(debuggee)) <= told:
-        meanwhile()
+    while number not in (found := _statuses(debuggee)):
         if debuggee.pid is None:
             lines = console.lines(debuggee.console)
             sign = console.hopeless(lines)
@@ -88,7 +85,7 @@ def wait(
         if time.monotonic() > until:
             raise silent(debuggee, deadline_s)
         time.sleep(POLL_S)
-    return found[-1]
+    return found[number]
 
 
 def silent(debuggee: Debuggee, seconds: float) -> KlabError:
@@ -122,14 +119,10 @@ def _send(debuggee: Debuggee, data: bytes, deadline_s: float) -> None:
         os.close(fifo)
 
 
-def _statuses(debuggee: Debuggee) -> list[int]:
-    """The exit statuses of all calls so far."""
+def _statuses(debuggee: Debuggee) -> dict[int, int]:
+    """The exit statuses of all calls so far, by their numbers; 0 is the agent's own word."""
     with suppress(OSError):
         lines = (debuggee.folder / "status").read_text().splitlines(keepends=True)
         words = [line.split() for line in lines if line.endswith("\n")]
-        return [int(word[1]) for word in words if len(word) == 2 and word[0] == "called"]
-    return []
-
-
-def _told(debuggee: Debuggee) -> int:
-    return len(_statuses(debuggee))
+        return {int(word[1]): int(word[2]) for word in words if word[:1] == ["called"]}
+    return {}

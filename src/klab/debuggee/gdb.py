@@ -7,6 +7,7 @@ gdb is that of the root `debug`, so that a host needs none, and every host has t
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +24,36 @@ ROOT = "debug"
 KGDB, STUB = "kgdb", "stub"
 LINES = {KGDB: "serial", STUB: "gdb"}  # by its socket in the debuggee's folder
 ANSWER_S = 2.0  # within which a debuggee that runs answers
+STOP_S = 30.0
+# The kernel says so, and is in its debugger a moment later.
+SYSRQ, SETTLE_S = b"sysrq: DEBUG", 0.2
+# A packet that leads from the gdb stub to kdb (kgdb.rst); kdb hands it on to the stub.
+ESCAPE = b"$3#33"
 HERE = "/klab/here"  # the folder that gdb was called in, as gdb sees it
 
 
-def stop(debuggee: Debuggee) -> bool:
-    """Have a kernel that runs stop itself in a moment; whether it ran."""
-    runs = agent.answers(debuggee, ANSWER_S)
-    if runs:
-        agent.begin(debuggee, ["echo g >/proc/sysrq-trigger"])
-    return runs
+def stop(debuggee: Debuggee) -> None:
+    """Have the kernel stop itself, and wait until it has; one that stands still already stays so.
+
+    Before it has stopped, what a debugger says would be no packet to it. Raises KlabError when it
+    does not stop.
+    """
+    before = debuggee.console.stat().st_size
+    if not agent.answers(debuggee, ANSWER_S):
+        return
+    agent.begin(debuggee, ["echo g >/proc/sysrq-trigger"])
+    until = time.monotonic() + STOP_S
+    while SYSRQ not in debuggee.console.read_bytes()[before:]:
+        if time.monotonic() > until:
+            raise agent.silent(debuggee, STOP_S)
+        time.sleep(agent.POLL_S)
+    time.sleep(SETTLE_S)
+
+
+def prompt(debuggee: Debuggee) -> bytes:
+    """The same for who types at kdb; returns what to type for a prompt."""
+    stop(debuggee)
+    return ESCAPE
 
 
 @contextmanager

@@ -18,16 +18,15 @@ CHUNK = 4096
 
 
 def carry(
-    debuggee: Debuggee, name: str, prompted: Callable[[], bool], *, source: int, sink: Callable[[bytes], None]
+    debuggee: Debuggee, name: str, wake: Callable[[], bytes], *, source: int, sink: Callable[[bytes], None]
 ) -> None:
     """Carry bytes between a line and a file and a screen, until Ctrl-] on a terminal or the end of either.
 
-    name: of the line's socket. prompted: is called when someone listens; unless it leads to a
-    prompt, one is asked for. source: where keys come from; sink: takes what is heard.
+    name: of the line's socket. wake: is called when someone listens; what it returns is typed
+    first. source: where keys come from; sink: takes what is heard.
     """
     with process.connect(debuggee.place / name) as line, raw(source), suppress(OSError):
-        if not prompted():
-            line.sendall(b"\r")
+        line.sendall(wake())
         while True:
             for ready in select.select([line.fileno(), source], [], [])[0]:
                 if ready != source:
@@ -42,10 +41,10 @@ def carry(
                         return
 
 
-def attach(debuggee: Debuggee, name: str, prompted: Callable[[], bool]) -> None:
+def attach(debuggee: Debuggee, name: str, wake: Callable[[], bytes]) -> None:
     """The same at this terminal."""
 
     def screen(heard: bytes) -> None:
         os.write(sys.stdout.fileno(), heard)
 
-    carry(debuggee, name, prompted, source=sys.stdin.fileno(), sink=screen)
+    carry(debuggee, name, wake, source=sys.stdin.fileno(), sink=screen)

@@ -106,7 +106,7 @@ def console(machine: Machine) -> int:
 
     Example: klab debuggee console
     """
-    return _terminal(machine, "console", "console", lambda _: False)
+    return _terminal(machine, "console", "console", lambda _: b"\r")
 
 
 @group.command()
@@ -116,14 +116,14 @@ def kdb(machine: Machine) -> int:
 
     Example: klab debuggee kdb
     """
-    return _terminal(machine, gdb.KGDB, gdb.LINES[gdb.KGDB], gdb.stop)
+    return _terminal(machine, gdb.KGDB, gdb.LINES[gdb.KGDB], gdb.prompt)
 
 
-def _terminal(machine: Machine, way: str, line: str, prompted: Callable[[debuggees.Debuggee], bool]) -> int:
+def _terminal(machine: Machine, way: str, line: str, wake: Callable[[debuggees.Debuggee], bytes]) -> int:
     debuggee = debuggees.get(machine.name)
     with gdb.alone(debuggee, way):
         talk.begin(talk.TERMINAL)
-        lines.carry(debuggee, line, lambda: prompted(debuggee), source=sys.stdin.fileno(), sink=talk.raw)
+        lines.carry(debuggee, line, lambda: wake(debuggee), source=sys.stdin.fileno(), sink=talk.raw)
     talk.hang_up(0, talk.DONE)
 
 
@@ -135,7 +135,7 @@ def line(machine: Machine, way: str) -> int:
     debuggee = debuggees.get(machine.name)
     with gdb.line(debuggee, way):
         talk.begin(talk.PIPE)
-        lines.carry(debuggee, gdb.LINES[way], lambda: True, source=sys.stdin.fileno(), sink=talk.raw)
+        lines.carry(debuggee, gdb.LINES[way], bytes, source=sys.stdin.fileno(), sink=talk.raw)
     return 0
 
 
