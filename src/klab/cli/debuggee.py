@@ -4,24 +4,20 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
 from klab.cli.verb import Outcome, verb
-from klab.debuggee import agent, dump, gdb, lifecycle, lines, model
+from klab.debuggee import agent, gdb, lifecycle, lines, model
 from klab.errors import KlabError
 from klab.guest import initramfs, qemu
 from klab.paths import tilde
-from klab.store import Entry
 
 LOST = 125  # exit status when there is none of the command's own
 name_option = click.option("--name", default="debuggee", show_default=True, help="Which debuggee.")
-Reader = Callable[[Entry, Path, Sequence[str]], tuple[list[str], dict[str, str]]]
 ways = {"ignore_unknown_options": True}
 
 
@@ -127,56 +123,6 @@ def debug(name: str, way: str, words: tuple[str, ...]) -> None:
         print(f"klab: {error}", file=sys.stderr)
         code = LOST
     sys.exit(code)
-
-
-@verb(command, "dump")
-@name_option
-@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
-def dump_memory(name: str, target: Path) -> Outcome:
-    """Write a debuggee's memory into TARGET; it goes on afterwards.
-
-    Example: klab debuggee dump /tmp/vmcore
-    """
-    dump.live(model.get(name), target)
-    return Outcome(True, f"{tilde(target)}: {target.stat().st_size >> 20} MiB", {"dump": target})
-
-
-def _read(name: str, target: Path, words: Sequence[str], how: Reader) -> NoReturn:
-    try:
-        known = model.load(name)
-        if known is None:
-            raise KlabError(f"there is no debuggee {name}", step="debuggee", mend="klab debuggee up")
-        dump.check(target)
-        argv, env = how(known.artefact(), target, words)
-        code = subprocess.run(argv, env={**os.environ, **env}, check=False).returncode
-    except KlabError as error:
-        print(f"klab: {error}", file=sys.stderr)
-        code = LOST
-    sys.exit(code)
-
-
-@command.command("crash", context_settings=ways)
-@name_option
-@click.argument("target", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def crash(name: str, target: Path, words: tuple[str, ...]) -> None:
-    """Open a dump of a debuggee's kernel with crash. WORDS are crash's.
-
-    Example: klab debuggee crash /tmp/vmcore
-    """
-    _read(name, target, words, dump.crash)
-
-
-@command.command("drgn", context_settings=ways)
-@name_option
-@click.argument("target", type=click.Path(path_type=Path))
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def drgn(name: str, target: Path, words: tuple[str, ...]) -> None:
-    """Open a dump of a debuggee's kernel with drgn, or run a script on it. WORDS are drgn's.
-
-    Example: klab debuggee drgn /tmp/vmcore who.py
-    """
-    _read(name, target, words, dump.drgn)
 
 
 @command.command("console")

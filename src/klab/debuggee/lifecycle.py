@@ -105,7 +105,6 @@ def _start(wanted: Debuggee) -> Debuggee:
         cpus=wanted.cpus,
         cmdline=" ".join([*flavours.load(wanted.flavour).cmdline, CMDLINE]),
         base=wanted.base,
-        devices=("vmcoreinfo",),
         entry=kernel,
         folder=wanted.place,
     )
