@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What a debuggee does: a shell on its console, and the host's calls, one after the other.
 # A call is the length of an archive, the time and a number, then the archive, in which /klab/call
