@@ -7,7 +7,6 @@ the validator and asking it is most of what `klab list` would take.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from klab import digest as digests
 from klab.errors import KlabError
 from klab.paths import cache_dir, repo_dir
 
@@ -47,14 +47,10 @@ def _rules(schema: str) -> Any:
     return jsonschema.Draft202012Validator(json.loads(_schema(schema)))
 
 
-def _sha256(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
-
-
 def _allowed(path: Path, text: str, schema: str, data: Any) -> bool:
     """Whether the schema allows the file, by a note of an earlier look where there is one."""
-    said = _sha256(text, _schema(schema))
-    note = cache_dir() / "described" / _sha256(str(path.absolute()))
+    said = digests.of_data([text, _schema(schema)])
+    note = cache_dir() / "described" / digests.of_data(str(path.absolute()))
     with suppress(OSError):
         if note.read_text() == said:
             return True

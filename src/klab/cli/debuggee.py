@@ -3,20 +3,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from klab.cli.guest import LOST, file_option, laid
 from klab.cli.verb import Outcome, verb
 from klab.debuggee import agent, gdb, lifecycle, lines, model
 from klab.errors import KlabError
-from klab.guest import initramfs, qemu
+from klab.guest import qemu
 from klab.paths import tilde
 
-LOST = 125  # exit status when there is none of the command's own
 name_option = click.option("--name", default="debuggee", show_default=True, help="Which debuggee.")
 ways = {"ignore_unknown_options": True}
 
@@ -83,23 +82,16 @@ def status(name: str) -> Outcome:
 
 @command.command("run", context_settings=ways)
 @name_option
-@click.option(
-    "--file",
-    "files",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Lay this file into its /klab first; may be repeated.",
-)
+@file_option
 @click.option("--timeout", default=agent.CALL_S, show_default=True, help="Seconds.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, required=True)
-def run(name: str, files: tuple[Path, ...], timeout: float, words: tuple[str, ...]) -> None:
+def run(name: str, extra: tuple[Path, ...], timeout: float, words: tuple[str, ...]) -> None:
     """Run WORDS in a debuggee; ends with their exit status, 125 when it does not answer.
 
     Example: klab debuggee run --file hang.ko -- insmod /klab/hang.ko
     """
     try:
-        laid = {f"klab/{path.name}": (initramfs.PROGRAM, path.read_bytes()) for path in files}
-        ended = agent.call(model.get(name), words, files=laid, deadline_s=timeout)
+        ended = agent.call(model.get(name), words, files=laid(extra), deadline_s=timeout)
     except KlabError as error:
         print(f"klab: {error}", file=sys.stderr)
         sys.exit(LOST)
@@ -118,7 +110,7 @@ def debug(name: str, way: str, words: tuple[str, ...]) -> None:
     `detach` lets it go on. Example: klab debuggee gdb -- -batch -ex bt -ex lx-ps -ex detach
     """
     try:
-        code = gdb.run(model.get(name), way, words, env=dict(os.environ))
+        code = gdb.run(model.get(name), way, words)
     except KlabError as error:
         print(f"klab: {error}", file=sys.stderr)
         code = LOST

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -19,6 +20,20 @@ from klab.machine import parts
 from klab.paths import log_dir, tilde
 
 LOST = 125  # exit status when the guest gave none; as env(1) and timeout(1) do
+
+
+file_option = click.option(
+    "--file",
+    "extra",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lay this file into the guest's /klab; may be repeated.",
+)
+
+
+def laid(paths: Sequence[Path]) -> dict[str, tuple[int, bytes]]:
+    """What `file_option` asks for."""
+    return {f"klab/{path.name}": (initramfs.PROGRAM, path.read_bytes()) for path in paths}
 
 
 @click.group()
@@ -35,13 +50,7 @@ def command() -> None:
 @click.option(
     "--accel", "which", type=click.Choice(["auto", "kvm", "tcg"]), default="auto", show_default=True
 )
-@click.option(
-    "--file",
-    "extra",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Lay this file into the guest's /klab; may be repeated.",
-)
+@file_option
 @click.option(
     "--module", "names", multiple=True, help="Let modprobe find this module there; may be repeated."
 )
@@ -90,7 +99,7 @@ def run(
 
     try:
         chosen = parts.kernel(kernel)
-        files = {f"klab/{path.name}": (initramfs.PROGRAM, path.read_bytes()) for path in extra}
+        files = laid(extra)
         if entry := store.find(artefact.KIND, chosen.digest):
             files |= modules.files(entry, names)
         asked = None if words else terminal.Terminal(terminal.here(), sys.stdin.fileno(), show)

@@ -16,7 +16,7 @@ from klab import lock
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
 from klab.guest import initramfs, runner
-from klab.machine import console
+from klab.machine import console, process
 
 POLL_S = 0.01
 CALL_S = 60.0
@@ -70,9 +70,9 @@ def answers(debuggee: Debuggee, seconds: float) -> bool:
 
 def wait(debuggee: Debuggee, number: int, deadline_s: float) -> int:
     """The status of the call with that number, once it is there. Raises KlabError when it does not come."""
-    until = time.monotonic() + deadline_s
+    until, pid = time.monotonic() + deadline_s, debuggee.pid
     while number not in (found := _statuses(debuggee)):
-        if debuggee.pid is None:
+        if pid is None or not process.is_ours(pid, debuggee.uuid):
             lines = console.lines(debuggee.console)
             sign = console.hopeless(lines)
             why = f"{sign.name}: {sign.line}" if sign else "it ended"

@@ -6,6 +6,7 @@ gdb is that of the root `debug`, so that a host needs none, and every host has t
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -83,28 +84,20 @@ def line(debuggee: Debuggee, way: str) -> Iterator[None]:
 
 def _symbols(debuggee: Debuggee) -> Path:
     """A folder with the kernel's helper scripts for gdb; vmlinux stays where it is."""
-    kernel = debuggee.artefact()
-    if "vmlinux" not in kernel.manifest["files"]:
-        raise KlabError(
-            f"flavour {debuggee.flavour} has no vmlinux here: Debian built it",
-            step=STEP,
-            mend="take a flavour that klab builds: klab debuggee up lab",
-        )
     place = debuggee.folder / "symbols"
     if not place.is_dir():
         place.mkdir()
-        debug.helpers(kernel, place)
+        debug.helpers(debuggee.debugged(), place)
     return place
 
 
 def words(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
     """gdb's command line and environment. more: words of the caller's, such as -batch or -ex COMMAND."""
-    index = (
-        cache_dir() / "gdb-index"
-    )  # gdb's own, by build-id: with it vmlinux is read in a sixth of the time
+    # gdb's own, by build-id: with it vmlinux is read in a sixth of the time.
+    index = cache_dir() / "gdb-index"
     index.mkdir(parents=True, exist_ok=True)
     binds = {
-        "/klab/kernel": debuggee.artefact().path,
+        "/klab/kernel": debuggee.debugged().path,
         "/klab/symbols": _symbols(debuggee),
         "/klab/debuggee": debuggee.folder,
         "/klab/index": index,
@@ -120,11 +113,11 @@ def words(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> tuple[list[
     return tools.argv([*said, *more]), tools.env()
 
 
-def run(debuggee: Debuggee, way: str, more: Sequence[str] = (), *, env: dict[str, str]) -> int:
+def run(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> int:
     """gdb at this terminal until it ends; its exit status."""
-    argv, more_env = words(debuggee, way, more)
+    argv, env = words(debuggee, way, more)
     with line(debuggee, way):
-        return subprocess.run(argv, env={**env, **more_env}, check=False).returncode
+        return subprocess.run(argv, env={**os.environ, **env}, check=False).returncode
 
 
 def batch(debuggee: Debuggee, way: str, commands: Sequence[str], *, deadline_s: float) -> str:

@@ -71,6 +71,17 @@ class Debuggee:
             mend=f"klab kernel build --flavour {self.flavour}",
         )
 
+    def debugged(self) -> Entry:
+        """The same with its symbols. Raises KlabError for a kernel that has none."""
+        kernel = self.artefact()
+        if "vmlinux" in kernel.manifest["files"]:
+            return kernel
+        raise KlabError(
+            f"kernel {self.flavour} has no symbols here: Debian built it",
+            step=STEP,
+            mend="klab debuggee down; klab debuggee up lab",
+        )
+
 
 def folder(name: str) -> Path:
     """Where a debuggee of that name lies. Raises KlabError for a name that cannot be one."""
@@ -81,9 +92,7 @@ def load(name: str) -> Debuggee | None:
     """The debuggee of that name, up or not; None when there is none."""
     try:
         return Debuggee(**json.loads((folder(name) / FILE).read_text()))
-    except FileNotFoundError:
-        return None
-    except (ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None  # half of a record is none: `up` makes it anew
 
 

@@ -3,34 +3,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import QMPClient
 
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
+from klab.machine import qmp
 
-ANSWER_S = 15.0
 
-
-def ask(debuggee: Debuggee, name: str, *, patience_s: float = ANSWER_S, **arguments: Any) -> Any:
+def ask(debuggee: Debuggee, name: str, *, patience_s: float = qmp.ANSWER_S, **arguments: Any) -> Any:
     """Run one QMP command and return its answer. Raises KlabError, after `patience_s` at the latest."""
 
-    async def talk() -> Any:
-        client = QMPClient(debuggee.name)
-        async with asyncio.timeout(patience_s):
-            await client.connect(str(debuggee.place / "qmp"))
-            try:
-                return await client.execute(name, arguments or None)
-            finally:
-                await client.disconnect()
+    async def talk(client: QMPClient) -> Any:
+        return await client.execute(name, arguments or None)
 
     try:
-        return asyncio.run(talk())
-    except (QMPError, OSError, EOFError, TimeoutError) as error:
+        return qmp.session(debuggee.place / "qmp", debuggee.name, talk, patience_s)
+    except qmp.Unanswered as why:
         raise KlabError(
-            f"QEMU of {debuggee.name} does not do {name}: {error or type(error).__name__}",
+            f"{debuggee.name} does not do {name}: {why}",
             step=STEP,
             log=debuggee.folder / "qemu.log",
             mend=f"klab debuggee reset --name {debuggee.name}",

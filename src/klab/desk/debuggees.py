@@ -15,12 +15,8 @@ from klab.debuggee import model as debuggees
 from klab.desk import place as places
 from klab.desk import talk
 from klab.desk.talk import say
-from klab.errors import KlabError
 from klab.guest import runner, share
 from klab.machine.model import Machine
-
-STEP = "desk: debuggee"
-MEMORY = 512  # MiB
 
 
 @click.group("debuggee")
@@ -36,7 +32,7 @@ def up(machine: Machine, flavour: str) -> int:
 
     Example: klab debuggee up lab
     """
-    _, changed = lifecycle.up(machine.name, flavour, memory=MEMORY)
+    _, changed = lifecycle.up(machine.name, flavour)
     say(f"The debuggee is up{'' if changed else ' already'}, on kernel {flavour}. Then: klab debuggee gdb")
     return 0
 
@@ -144,12 +140,5 @@ def line(machine: Machine, way: str) -> int:
 def facts(machine: Machine) -> int:
     """What gdb on the machine must know: the kernel's release and the build-id of its vmlinux."""
     debuggee = debuggees.get(machine.name)
-    kernel = debuggee.artefact()
-    if "vmlinux" not in kernel.manifest["files"]:
-        raise KlabError(
-            f"kernel {kernel.manifest['flavour']} has no symbols here: Debian built it",
-            step=STEP,
-            mend="klab debuggee down; klab debuggee up lab",
-        )
-    say(f"{kernel.manifest['release']} {debuggee.build_id}")
+    say(f"{debuggee.debugged().manifest['release']} {debuggee.build_id}")
     return 0

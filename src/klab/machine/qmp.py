@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from qemu.qmp import ExecuteError, QMPClient, QMPError
@@ -23,13 +24,22 @@ Answer = TypeVar("Answer")
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # we raise; it need not log too
 
 
-def _session(
-    machine: Machine, talk: Callable[[QMPClient], Awaitable[Answer]], patience_s: float, step: str
+class Unanswered(Exception):
+    """QEMU did not do what it was told; says why, in a sentence."""
+
+
+def session(
+    socket: Path, name: str, talk: Callable[[QMPClient], Awaitable[Answer]], patience_s: float
 ) -> Answer:
+    """Talk to the QEMU at a socket, for `patience_s` at the most. name: of whom we talk to.
+
+    Raises Unanswered.
+    """
+
     async def run() -> Answer:
-        client = QMPClient(machine.name)
+        client = QMPClient(name)
         async with asyncio.timeout(patience_s):
-            await client.connect(str(machine.socket("qmp.sock")))
+            await client.connect(str(socket))
             try:
                 return await talk(client)
             finally:
@@ -43,9 +53,17 @@ def _session(
         what = f"QEMU refused: {error}"
     except (QMPError, OSError, EOFError) as error:
         what = f"QEMU's monitor cannot be reached: {error}"
-    raise KlabError(
-        what, step=step, machine=machine.name, log=machine.log, mend=f"klab vm status --name {machine.name}"
-    )
+    raise Unanswered(what)
+
+
+def _session(
+    machine: Machine, talk: Callable[[QMPClient], Awaitable[Answer]], patience_s: float, step: str
+) -> Answer:
+    try:
+        return session(machine.socket("qmp.sock"), machine.name, talk, patience_s)
+    except Unanswered as why:
+        mend = f"klab vm status --name {machine.name}"
+        raise KlabError(str(why), step=step, machine=machine.name, log=machine.log, mend=mend) from None
 
 
 async def _ask(client: QMPClient, name: str, **arguments: Any) -> Any:
