@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 
 import pytest
 
@@ -24,7 +25,7 @@ def guest(tmp_path, monkeypatch) -> Machine:
     monkeypatch.setenv("KLAB_STATE", str(tmp_path / "state"))
     made = Machine(
         name="m1",
-        uuid="7a6fa3a6-6f0a-4b3e-9d1f-3f2a4d0f5c12",
+        uuid=str(uuid.uuid4()),
         machine_type="q35",
         memory=64,
         cpus=1,
