@@ -13,7 +13,7 @@ import click
 
 from klab import accel, store
 from klab.errors import KlabError
-from klab.guest import initramfs, modules, qemu, runner, terminal
+from klab.guest import initramfs, modules, qemu, runner, terminal, wire
 from klab.guest import share as sharing
 from klab.kernel import artefact
 from klab.machine import parts
@@ -62,7 +62,7 @@ def command() -> None:
     help="busybox, or the lab image under what is written.",
 )
 @click.option(
-    "--device", "devices", multiple=True, type=click.Choice(["edu2", "numa2"]), help="May be repeated."
+    "--device", "devices", multiple=True, type=click.Choice(qemu.NAMES), help="May be repeated."
 )
 @click.option("--fresh", is_flag=True, help="Boot, even where a guest was kept at that point.")
 @click.option(
@@ -123,6 +123,7 @@ def run(
             devices=devices,
             fresh=fresh,
         )
+        show(wire.shown(ran.sent))
         if share:
             sharing.write(share, ran.results)
     except KlabError as error:

@@ -47,8 +47,7 @@ def call(
         before, number = output.stat().st_size, time.time_ns()
         line = runner.line(command)
         body = {**(files or {}), "klab/call": (initramfs.PROGRAM, f"{line}\n".encode())}
-        packed = runner.archive(body)
-        _send(debuggee, f"{len(packed)} {time.time():.0f} {number}\n".encode() + packed, deadline_s)
+        _send(debuggee, runner.handed(body, number), deadline_s)
         status = wait(debuggee, number, deadline_s)
         with output.open("rb") as stream:
             stream.seek(before)

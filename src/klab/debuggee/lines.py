@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import os
-import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 
 from klab.debuggee.model import Debuggee
-from klab.guest import process
-from klab.guest.terminal import raw
+from klab.guest import process, terminal
 
 LEAVE = b"\x1d"  # Ctrl-], as telnet has it
-CHUNK = 4096
 
 
 def carry(
@@ -25,20 +22,9 @@ def carry(
     name: of the line's socket. wake: is called when someone listens; what it returns is typed
     first. source: where keys come from; sink: takes what is heard.
     """
-    with process.connect(debuggee.place / name) as line, raw(source), suppress(OSError):
+    with process.connect(debuggee.place / name) as line, suppress(OSError):
         line.sendall(wake())
-        while True:
-            for ready in select.select([line.fileno(), source], [], [])[0]:
-                if ready != source:
-                    if not (heard := line.recv(CHUNK)):
-                        return
-                    sink(heard)
-                else:
-                    keys = os.read(source, CHUNK)
-                    head, left, _ = keys.partition(LEAVE)
-                    line.sendall(head)
-                    if left or not keys:
-                        return
+        terminal.carry(line, source, sink, LEAVE)
 
 
 def attach(debuggee: Debuggee, name: str, wake: Callable[[], bytes]) -> None:

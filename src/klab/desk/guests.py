@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-from klab import accel, sandbox
+from klab import accel, catalogue, sandbox
 from klab.desk import place as places
 from klab.errors import KlabError
-from klab.guest import modules, runner, share
+from klab.guest import modules, runner, share, wire
 from klab.guest.terminal import SHELL_S, Terminal
 from klab.kernel import artefact
 from klab.kernel import flavour as flavours
@@ -34,9 +34,10 @@ def run(
 ) -> int:
     """Run a command line on a flavour's kernel, or a shell at a terminal; its exit status.
 
-    place: a folder as seen from ~/labs, which the command runs in a copy of; empty: none.
-    tell: hears the output. make: build the folder for that kernel first; when that fails, nothing
-    runs, and make's status is the answer. Raises KlabError when the guest is lost or the kernel not built.
+    place: a folder as seen from ~/labs, which the command runs in a copy of; empty: none. In a
+    lab's folder the guest has what that lab needs. tell: hears the output. make: build the folder
+    for that kernel first; when that fails, nothing runs, and make's status is the answer. Raises
+    KlabError when the guest is lost or the kernel not built.
     """
     if PurePosixPath(place).is_absolute() or ".." in PurePosixPath(place).parts:
         raise KlabError(f"{place} lies outside of ~/labs", step=STEP, mend="cd ~/labs")
@@ -44,6 +45,7 @@ def run(
         raise KlabError("there is nothing to make here", step=STEP, mend="cd into your lab, below ~/labs")
     kernel = artefact.get(flavour)
     line = terminal.shell(base) if terminal else runner.line(words)
+    needs = _needs(place)
     with tempfile.TemporaryDirectory(prefix="klab-share-") as name:
         folder = Path(name)
         shared = bool(place) and places.get(machine, place, folder)
@@ -55,14 +57,23 @@ def run(
             kernel.file("bzImage"),
             [share.script(line) if shared else line],
             which=accel.probe().accel,
-            memory=MEMORY,
-            cmdline=" ".join(flavours.load(flavour).cmdline),
+            memory=max(MEMORY, needs.memory),
+            cpus=needs.cpus,
+            cmdline=" ".join([*flavours.load(flavour).cmdline, *needs.cmdline]),
+            devices=needs.devices,
             files=files,
             deadline_s=SHELL_S if terminal else DEADLINE_S,
             on_output=tell,
             terminal=terminal,
             base=base,
         )
+        tell(wire.shown(ran.sent))
         if shared:
             places.update(machine, place, folder, share.write(folder, ran.results))
     return ran.status
+
+
+def _needs(place: str) -> catalogue.Needs:
+    """What the lab in whose folder `place` lies needs; the usual elsewhere."""
+    lab = catalogue.load().labs.get("/".join(PurePosixPath(place).parts[:2]))
+    return lab.needs if lab else catalogue.Needs()

@@ -13,11 +13,17 @@ from klab.machine import argv
 TINY, DEBIAN = "tiny", "debian"
 # Ports between guest and host, numbered as data/guest-init.sh knows them.
 PORTS = {"output": 1, "status": 2, "input": 3, "results": 4}
+PCAP = "net.pcap"  # all that a guest with the device `net` sends
+ERST = "erst"  # what a guest with that device leaves for the next boot
+ERST_KIB = 64
 DEVICES = {
+    # A watchdog: unless it is fed, the guest is reset, which ends it.
+    "wdt": ["-device", "i6300esb", "-watchdog-action", "reset"],
     # Where the kernel leaves what tools must know to read a dump of the whole guest.
     "vmcoreinfo": ["-device", "vmcoreinfo"],
     "edu2": [word for slot in argv.EDU for word in ("-device", f"edu,addr={slot}")],
 }
+NAMES = sorted([*DEVICES, "erst", "net", "numa2"])
 
 
 @dataclass(frozen=True)
@@ -102,8 +108,22 @@ def words(
         ]
         said += ["-device", "virtio-blk-pci,drive=disk"]
     for device in shape.devices:
-        said += _numa(shape) if device == "numa2" else DEVICES[device]
+        said += _special(device, shape, folder) or DEVICES[device]
     return [*said, *(["-incoming", f"exec:cat {incoming}"] if incoming else [])]
+
+
+def _special(device: str, shape: Shape, folder: Path) -> Sequence[str]:
+    """The words of a device that depends on the guest's shape or folder; none for others."""
+    if device == "numa2":
+        return _numa(shape)
+    if device == "net":
+        # Nobody answers there, and nothing leaves this computer: what is sent is written down.
+        said = ["-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net"]
+        return [*said, "-object", f"filter-dump,id=sent,netdev=net,file={folder}/{PCAP}"]
+    if device == "erst":
+        store = f"memory-backend-file,id=erst,mem-path={folder}/{ERST},size={ERST_KIB}K,share=on"
+        return ["-object", store, "-device", "acpi-erst,memdev=erst"]
+    return []
 
 
 def _numa(shape: Shape) -> Sequence[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import os
 import shlex
+import shutil
 import tarfile
 import tempfile
 import time
@@ -17,7 +18,7 @@ from threading import Thread
 
 from klab import store
 from klab.errors import KlabError
-from klab.guest import initramfs, kept, modules, process, qemu, watch
+from klab.guest import initramfs, kept, modules, process, qemu, watch, wire
 from klab.guest.terminal import Terminal
 from klab.kernel import artefact
 from klab.machine import console, parts
@@ -38,6 +39,7 @@ class Ran:
     """A command that ended in a guest: its exit status, its output, wall seconds in all.
 
     console: the lines that kernel and init wrote. results: what it left in /klab/out.
+    sent: what a guest with the device `net` sent to the port of netconsole.
     """
 
     status: int
@@ -45,6 +47,7 @@ class Ran:
     wall_s: float
     console: tuple[str, ...] = ()
     results: Mapping[str, bytes] = field(default_factory=dict)
+    sent: tuple[bytes, ...] = ()
 
 
 def archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
@@ -63,10 +66,10 @@ def archive(files: Mapping[str, tuple[int, bytes]]) -> bytes:
     return packed.getvalue()
 
 
-def handed(files: Mapping[str, tuple[int, bytes]]) -> bytes:
-    """What a guest's init is given: the length of an archive, the time, the archive."""
+def handed(files: Mapping[str, tuple[int, bytes]], *more: object) -> bytes:
+    """What a guest is given: the length of an archive, the time, `more` words, the archive."""
     body = archive(files)
-    return f"{len(body)} {time.time():.0f}\n".encode() + body
+    return " ".join(map(str, (len(body), int(time.time()), *more))).encode() + b"\n" + body
 
 
 def hand_over(folder: Path, files: Mapping[str, tuple[int, bytes]]) -> None:
@@ -151,6 +154,7 @@ def run(
     devices: Sequence[str] = (),
     cpu: str = "",
     fresh: bool = False,
+    erst: Path | None = None,
 ) -> Ran:
     """Run `command` (shell words) on `kernel` in a guest, and return when the guest has gone.
 
@@ -161,6 +165,8 @@ def run(
     has watch.REPORT_S left. terminal: is served there, and the guest ended when whoever types has gone.
     base: `tiny` is busybox, `debian` the lab image. cpu: what its processors have beside
     klab's own choice. A kernel of klab's cache goes on from a kept guest; fresh: it boots.
+    erst: what the device of that name held when the last guest ended, and takes what it holds then;
+    a guest that is to find something there boots.
     Raises KlabError with the last lines of the console when the guest panics, hangs, floods
     its log or ends without a status.
     """
@@ -174,6 +180,9 @@ def run(
             kernel, which=which, memory=memory, cpus=cpus, cmdline=cmdline, base=base, devices=devices,
             cpu=cpu, entry=entry, folder=folder,
         )  # fmt: skip
+        if erst and erst.exists():
+            shutil.copyfile(erst, folder / qemu.ERST)
+            fresh = True
         kept_state = None if fresh or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time
         words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
@@ -191,6 +200,8 @@ def run(
                 thread.join(timeout=5)
         finally:
             _release(folder)
+            if erst and (folder / qemu.ERST).exists():
+                shutil.copyfile(folder / qemu.ERST, erst)
             if keep and (folder / "console.log").exists():
                 keep.parent.mkdir(parents=True, exist_ok=True)
                 keep.write_bytes((folder / "console.log").read_bytes()[: watch.CONSOLE])
@@ -202,6 +213,7 @@ def run(
                 wall_s=round(time.monotonic() - began, 2),
                 console=tuple(console.lines(folder / "console.log")),
                 results=_results(_bytes(folder / "results")),
+                sent=tuple(wire.datagrams(folder / qemu.PCAP)),
             )
         raise _lost(folder, keep, why or "it ended without a status")
 

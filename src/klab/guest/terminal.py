@@ -7,6 +7,7 @@ import os
 import re
 import select
 import shlex
+import socket
 import sys
 import termios
 import tty
@@ -49,6 +50,27 @@ def raw(source: int) -> Iterator[None]:
         termios.tcsetattr(source, termios.TCSADRAIN, before)
 
 
+def carry(line: socket.socket, source: int, sink: Callable[[bytes], None], leave: bytes = b"") -> bool:
+    """Carry bytes between a line and keys and a screen until one of them ends; whether the keys did.
+
+    source: where keys come from; sink: takes what is heard; leave: the key that ends it.
+    Raises OSError when the line breaks.
+    """
+    with raw(source):
+        while True:
+            for ready in select.select([line.fileno(), source], [], [])[0]:
+                if ready != source:
+                    if not (heard := line.recv(CHUNK)):
+                        return False
+                    sink(heard)
+                    continue
+                keys = os.read(source, CHUNK)
+                head, left, _ = keys.partition(leave) if leave else (keys, b"", b"")
+                line.sendall(head)
+                if left or not keys:
+                    return True
+
+
 @dataclass(frozen=True)
 class Terminal:
     """Someone's keys, from the file `source`, and screen, which `sink` writes to.
@@ -72,15 +94,6 @@ class Terminal:
 
     def serve(self, path: Path) -> None:
         """Carry bytes between a UART's socket and keys and screen until one of them ends."""
-        with raw(self.source), suppress(OSError), process.connect(path) as line:
-            while True:
-                for ready in select.select([line.fileno(), self.source], [], [])[0]:
-                    if ready != self.source:
-                        if not (heard := line.recv(CHUNK)):
-                            return
-                        self.sink(heard)
-                    elif keys := os.read(self.source, CHUNK):
-                        line.sendall(keys)
-                    else:
-                        self.left.set()
-                        return
+        with suppress(OSError), process.connect(path) as line:
+            if carry(line, self.source, self.sink):
+                self.left.set()

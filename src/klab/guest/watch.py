@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import Popen
 
+from klab.guest import qemu
 from klab.guest.terminal import Terminal
 from klab.machine import console
 
@@ -16,7 +17,7 @@ LOOK_S = 0.5  # between two looks at the console
 COMPLAINED = "its kernel complained"
 REPORT_S = 5.0  # for the rest of a complaint to get there
 # What a guest may write: a module that floods the log must not fill the host's disk.
-CONSOLE, OUTPUT, RESULTS = 2 << 20, 16 << 20, 8 << 20
+CONSOLE, OUTPUT, RESULTS, SENT = 2 << 20, 16 << 20, 8 << 20, 16 << 20
 
 
 def until_gone(
@@ -29,7 +30,7 @@ def until_gone(
     terminal: Terminal | None,
 ) -> str:
     """Wait for the guest's end; why it was ended before, or nothing."""
-    limits = {"console.log": CONSOLE, "output": OUTPUT, "results": RESULTS}
+    limits = {"console.log": CONSOLE, "output": OUTPUT, "results": RESULTS, qemu.PCAP: SENT}
     seen = heard = 0
     until, why = time.monotonic() + deadline_s, f"{deadline_s:g} s passed"
     look = time.monotonic() + LOOK_S

@@ -72,7 +72,9 @@ class Run:
                 lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop,
                 first=red or part == grade.ENVIRONMENT, builds=bench.builds,
             )  # fmt: skip
-            return _told(verdict)
+            # Of a right answer that was called wrong, all that is known must stay.
+            known = verdict.reason if red else f"{verdict.reason}\n{verdict.detail}".strip()
+            return verdict.word, known
 
         def refused(lay: Callable[[], None], seed: int) -> Callable[[], Done]:
             def work() -> Done:
@@ -121,10 +123,6 @@ def _step(name: str, want: str, work: Callable[[], Done]) -> Step:
     if word == UNSURE:
         return Step(name, CANNOT_TELL, why or "the check looked at nothing", wall)
     return Step(name, RED, why if word == RED or want == PASS else "it passed, and should not", wall)
-
-
-def _told(verdict: grade.Verdict) -> Done:
-    return verdict.word, verdict.reason
 
 
 def jobs() -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from klab.catalogue import Lab
 
 OUTCOME, REPEAT, ENVIRONMENT = "outcome", "repeat", "environment"
+DETAIL = 12  # lines of what was observed
 CODES = {PASS: 0, FAIL: 1, CANNOT_TELL: 2}
 # Of a whole run. Each guest and build in it has a shorter deadline of its own; the longest is that
 # of a kernel of the grader's, which the first check on a computer may have to build.
@@ -54,6 +55,12 @@ class Verdict:
                 if seen.word == word:
                     return seen.what.splitlines()[0]
         return "" if self.word == PASS else "the grader made no observation"
+
+    @property
+    def detail(self) -> str:
+        """What was observed there, as far as it fits a report; empty where nothing was noted."""
+        failed = next((seen for seen in self.observations if seen.word == FAIL), None)
+        return "\n".join(str(failed.observed).splitlines()[-DETAIL:]) if failed else ""
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as data."""

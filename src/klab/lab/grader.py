@@ -32,7 +32,7 @@ PATIENCE_S = 10.0  # for a grader that is told to stop to end its guests
 # Parts of pytest that a grader has no use for; each costs start-up time.
 LESS = ("cacheprovider", "doctest", "unittest", "nose", "stepwise", "pastebin", "junitxml", "legacypath")
 # What graders import. Not the plugins themselves: pytest wants to be the first that does.
-AHEAD = ["pytest", "jsonschema", "klab.desk.record", "klab.testing.guests", "klab.testing.workbench"]
+AHEAD = ["pytest", "klab.desk.record", "klab.testing.guests", "klab.testing.workbench"]
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(AHEAD)
 

@@ -95,6 +95,7 @@ class Guests:
         cpu: str = "",
         base: str = "tiny",
         fresh: bool = False,
+        erst: Path | None = None,
         deadline_s: float = DEADLINE_S,
         may_die: bool = False,
     ) -> runner.Ran:
@@ -104,8 +105,9 @@ class Guests:
         or a file here}; a file that is executable here is so there. needs: the kernel's own
         modules that are needed. memory in MiB and cpus: else what the lab needs. cpu: more of
         its processors' features, such as la57=on. fresh: it boots, and does not go on from
-        where another one was kept, at the same addresses. may_die: a
-        guest that is lost returns, with status LOST and what it wrote until then.
+        where another one was kept, at the same addresses. erst: a file of the host, for what
+        the device of that name keeps from one guest to the next. may_die: a guest that is lost
+        returns, with status LOST and what it wrote until then.
         """
         __tracebackhide__ = True
         laid = _files(files or {})
@@ -140,6 +142,7 @@ class Guests:
                     devices=tuple(self.spec.needs.devices if devices is None else devices),
                     cpu=cpu,
                     fresh=fresh,
+                    erst=erst,
                 )
             except KlabError as error:
                 lines = console.lines(keep)
