@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path
 
 from klab import namespace, run, store
-from klab.kernel import artefact
+from klab.kernel import artefact, symbols
 from klab.kernel.root import Toolroot
 from klab.paths import data_file, log_dir
 
@@ -51,7 +51,7 @@ def _lay_out(entry: store.Entry, tree: Path, release: str, name: str, version: s
     """The package's files and control data below `tree`."""
     place = tree / "usr/lib/debug/lib/modules" / release
     place.mkdir(parents=True)
-    shutil.copyfile(entry.file("vmlinux"), place / "vmlinux")
+    shutil.copyfile(symbols.ensure(entry), place / symbols.NAME)
     helpers(entry, place)
     size = sum(path.stat().st_size for path in tree.rglob("*") if path.is_file())
     (tree / "DEBIAN").mkdir()

@@ -20,6 +20,7 @@ COMMANDS = {
     "boot": "boot",
     "guest": "guest",
     "debuggee": "debuggee",
+    "dump": "dump",
     "archive": "archive",
     "cache": "cache",
     "report": "report",

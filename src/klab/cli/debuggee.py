@@ -30,13 +30,20 @@ def command() -> None:
 @click.option("--base", type=click.Choice([qemu.TINY, qemu.DEBIAN]), default=qemu.TINY, show_default=True)
 @click.option("--memory", type=click.IntRange(min=128), default=lifecycle.MEMORY, show_default=True)
 @click.option("--cpus", type=click.IntRange(1, 16), default=1, show_default=True)
+@click.option("--kdump", is_flag=True, help="A crash leaves a dump (klab dump); there is no KGDB then.")
+@click.option(
+    "--crashkernel", type=click.IntRange(1), metavar="MIB", help="Kept free for that (default: enough)."
+)
 @click.argument("flavour", default="lab")
-def up(name: str, base: str, memory: int, cpus: int, flavour: str) -> Outcome:
+def up(
+    *, name: str, base: str, memory: int, cpus: int, kdump: bool, crashkernel: int | None, flavour: str
+) -> Outcome:
     """Put a debuggee up on a flavour's kernel, unless it is up.
 
     Example: klab debuggee up lab
     """
-    found, changed = lifecycle.up(name, flavour, base=base, memory=memory, cpus=cpus)
+    room = crashkernel or 0 if kdump or crashkernel else None
+    found, changed = lifecycle.up(name, flavour, base=base, memory=memory, cpus=cpus, crashkernel=room)
     said = f"{name} is up{'' if changed else ' already'}: flavour {flavour}, {memory} MiB, {cpus} CPU"
     said += f"\n  console: {tilde(found.console)}"
     return Outcome(changed, said, {"name": name, "folder": found.folder, "pid": found.pid})
@@ -71,7 +78,7 @@ def status(name: str) -> Outcome:
 
     Example: klab debuggee status --json
     """
-    known = model.load(name)
+    known = lifecycle.settled(name)
     if not known or not known.pid:
         return Outcome(False, f"{name} is down", {"state": "down"}, code=1)
     state = lifecycle.state(known)
@@ -91,7 +98,7 @@ def run(name: str, extra: tuple[Path, ...], timeout: float, words: tuple[str, ..
     Example: klab debuggee run --file hang.ko -- insmod /klab/hang.ko
     """
     try:
-        ended = agent.call(model.get(name), words, files=laid(extra), deadline_s=timeout)
+        ended = agent.call(lifecycle.get(name), words, files=laid(extra), deadline_s=timeout)
     except KlabError as error:
         print(f"klab: {error}", file=sys.stderr)
         sys.exit(LOST)
@@ -110,7 +117,7 @@ def debug(name: str, way: str, words: tuple[str, ...]) -> None:
     `detach` lets it go on. Example: klab debuggee gdb -- -batch -ex bt -ex lx-ps -ex detach
     """
     try:
-        code = gdb.run(model.get(name), way, words)
+        code = gdb.run(lifecycle.get(name), way, words)
     except KlabError as error:
         print(f"klab: {error}", file=sys.stderr)
         code = LOST
@@ -139,7 +146,7 @@ def kdb(name: str) -> None:
 
 def _attach(name: str, way: str, line: str, wake: Callable[[model.Debuggee], bytes]) -> None:
     try:
-        debuggee = model.get(name)
+        debuggee = lifecycle.get(name)
         with gdb.alone(debuggee, way):
             lines.attach(debuggee, line, lambda: wake(debuggee))
     except KlabError as error:

@@ -61,9 +61,7 @@ def command() -> None:
     show_default=True,
     help="busybox, or the lab image under what is written.",
 )
-@click.option(
-    "--device", "devices", multiple=True, type=click.Choice(qemu.NAMES), help="May be repeated."
-)
+@click.option("--device", "devices", multiple=True, type=click.Choice(qemu.NAMES), help="May be repeated.")
 @click.option("--fresh", is_flag=True, help="Boot, even where a guest was kept at that point.")
 @click.option(
     "--share",

@@ -79,7 +79,9 @@ def wait(debuggee: Debuggee, number: int, deadline_s: float) -> int:
                 f"the debuggee {debuggee.name} has gone: {why}",
                 step=STEP,
                 log=debuggee.console,
-                mend=f"read its console; then klab debuggee reset --name {debuggee.name}",
+                mend="klab dump list shows its dump"
+                if debuggee.kdump
+                else f"read its console; then klab debuggee reset --name {debuggee.name}",
             )
         if time.monotonic() > until:
             raise silent(debuggee, deadline_s)

@@ -18,8 +18,7 @@ from klab.archive import debug
 from klab.debuggee import agent, monitor
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
-from klab.kernel import root
-from klab.paths import cache_dir
+from klab.kernel import root, symbols
 
 ROOT = "debug"
 KGDB, STUB = "kgdb", "stub"
@@ -30,6 +29,7 @@ STOP_S = 30.0
 SYSRQ, SETTLE_S = b"sysrq: DEBUG", 0.2
 # A packet that leads from the gdb stub to kdb (kgdb.rst); kdb hands it on to the stub.
 ESCAPE = b"$3#33"
+KERNEL, SYMBOLS, LINE = "/klab/kernel", "/klab/symbols", "/klab/debuggee"
 HERE = "/klab/here"  # the folder that gdb was called in, as gdb sees it
 
 
@@ -59,7 +59,13 @@ def prompt(debuggee: Debuggee) -> bytes:
 
 @contextmanager
 def alone(debuggee: Debuggee, way: str) -> Iterator[None]:
-    """The line for one debugger alone; raises KlabError when another one has it."""
+    """The line for one debugger alone; raises KlabError when another one has it, or nobody listens."""
+    if way == KGDB and debuggee.kdump:
+        raise KlabError(
+            f"{debuggee.name} writes a dump when it crashes, and has no KGDB",
+            step=STEP,
+            mend="klab debuggee gdb --stub; or klab debuggee down, and up without --kdump",
+        )
     with lock.held(debuggee.folder / f"{way}.lock", f"the {way} line of {debuggee.name}"):
         yield
 
@@ -91,26 +97,29 @@ def _symbols(debuggee: Debuggee) -> Path:
     return place
 
 
-def words(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
-    """gdb's command line and environment. more: words of the caller's, such as -batch or -ex COMMAND."""
-    # gdb's own, by build-id: with it vmlinux is read in a sixth of the time.
-    index = cache_dir() / "gdb-index"
-    index.mkdir(parents=True, exist_ok=True)
-    binds = {
-        "/klab/kernel": debuggee.debugged().path,
-        "/klab/symbols": _symbols(debuggee),
-        "/klab/debuggee": debuggee.folder,
-        "/klab/index": index,
-        HERE: Path.cwd(),
-    }
-    tools = root.ready(ROOT).with_binds(binds)
+def said(way: str, here: str, more: Sequence[str] = ()) -> list[str]:
+    """gdb's own words, where the folders of `shown` are; here: the folder that it works in.
+
+    more: words of the caller's, such as -batch or -ex COMMAND.
+    """
     early = ["set auto-load safe-path /", "set debuginfod enabled off", "set confirm off"]
-    early += ["set index-cache directory /klab/index", "set index-cache enabled on"]
-    said = ["gdb", "-q", "-nx", f"-cd={HERE}", *[word for each in early for word in ("-iex", each)]]
-    said += ["/klab/kernel/vmlinux", "-x", "/klab/symbols/vmlinux-gdb.py"]
-    said += ["-ex", f"target remote /klab/debuggee/{LINES[way]}"]
-    said += ["-ex", "klab-watchable"] if way == KGDB else []
-    return tools.argv([*said, *more]), tools.env()
+    words = ["gdb", "-q", "-nx", f"-cd={here}", *[word for each in early for word in ("-iex", each)]]
+    words += [f"{KERNEL}/{symbols.NAME}", "-x", f"{SYMBOLS}/vmlinux-gdb.py"]
+    words += ["-ex", f"target remote {LINE}/{LINES[way]}"]
+    words += ["-ex", "klab-watchable"] if way == KGDB else []
+    return [*words, *more]
+
+
+def shown(debuggee: Debuggee) -> dict[str, Path]:
+    """What gdb needs to see, by where it sees it: vmlinux, the kernel's helpers, the debuggee's lines."""
+    kernel = symbols.ensure(debuggee.debugged()).parent
+    return {KERNEL: kernel, SYMBOLS: _symbols(debuggee), LINE: debuggee.folder}
+
+
+def words(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
+    """gdb's command line and environment, for this computer. more: as `said` has it."""
+    tools = root.ready(ROOT).with_binds({**shown(debuggee), HERE: Path.cwd()})
+    return tools.argv(said(way, HERE, more)), tools.env()
 
 
 def run(debuggee: Debuggee, way: str, more: Sequence[str] = ()) -> int:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from klab import accel
-from klab.debuggee import agent, gdb, model, monitor
+from klab.debuggee import agent, dumps, gdb, kdump, model, monitor
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
 from klab.guest import initramfs, kept, qemu, runner
@@ -21,12 +21,15 @@ from klab.kernel import artefact
 from klab.kernel import flavour as flavours
 from klab.machine import process
 from klab.paths import data_file
-from klab.run import tail
+from klab.run import TIED, tail
 
 MEMORY = 512  # MiB
 # Symbols are where vmlinux says, or gdb would have to be told how far they were moved; and a panic
 # enters the debugger, which it does not where it leads to a restart.
 CMDLINE = "kgdboc=ttyS1,115200 nokaslr panic=0"
+# KGDB would be entered by an oops, before any dump.
+KDUMP = "nokaslr oops=panic crashkernel={}M"
+MORE = 64  # MiB beside twice its memory that each of its files may have, or it is ended
 UP_S = 60.0
 NOTE, BUILD_ID = struct.Struct("<III"), 3  # NT_GNU_BUILD_ID in elf.h
 GONE_S = 5.0
@@ -38,24 +41,28 @@ STATES = {
 
 
 def up(
-    name: str, flavour: str, *, base: str = qemu.TINY, memory: int = MEMORY, cpus: int = 1
+    name: str,
+    flavour: str,
+    *,
+    base: str = qemu.TINY,
+    memory: int = MEMORY,
+    cpus: int = 1,
+    crashkernel: int | None = None,
+    tied: bool = False,
 ) -> tuple[Debuggee, bool]:
     """A debuggee of that name on a flavour's kernel, and whether it was put up now.
 
-    memory in MiB. Raises KlabError when the kernel is not built, or another one is up already.
+    memory in MiB. crashkernel: MiB to keep free for a kernel that writes a dump after a crash, 0 for as
+    many as it needs; None: no such kernel. tied: it ends with this process. Raises KlabError when the
+    kernel is not built, there is no room for a dump, or another one is up already.
     """
     with model.changing(name):
         kernel = artefact.get(flavour)
         known = model.load(name)
-        if known and known.pid:
-            if (known.kernel, known.base, known.memory, known.cpus) == (kernel.digest, base, memory, cpus):
-                return known, False
-            raise KlabError(
-                f"{name} is up on kernel {known.flavour} ({known.kernel[:12]}, {known.base},"
-                f" {known.memory} MiB, {known.cpus} CPU)",
-                step=STEP,
-                mend=f"klab debuggee down --name {name} ends it; what is in it is gone then",
-            )
+        if crashkernel is not None:
+            dumps.room(memory)
+            base = qemu.DEBIAN  # makedumpfile is Debian's
+            crashkernel = kdump.reserve(crashkernel, memory, kernel.file("bzImage"), initramfs.ensure())
         wanted = Debuggee(
             name=name,
             uuid=str(uuid.uuid4()),
@@ -66,8 +73,38 @@ def up(
             cpus=cpus,
             accel=accel.probe().accel,
             started=int(time.time()),
+            kdump=crashkernel or 0,
+            tied=tied,
         )
-        return _start(wanted), True
+        if known and known.pid:
+            if known.asked == wanted.asked:
+                return known, False
+            raise KlabError(
+                f"{name} is up on kernel {known.flavour} ({known.kernel[:12]}, {known.base},"
+                f" {known.memory} MiB, {known.cpus} CPU{', kdump' if known.kdump else ''})",
+                step=STEP,
+                mend=f"klab debuggee down --name {name} ends it; what is in it is gone then",
+            )
+        return _anew(known, wanted), True
+
+
+def settled(name: str) -> Debuggee | None:
+    """What is known of a debuggee. One that crashed and has written its dump is put up again first.
+
+    Raises KlabError when it could not write one.
+    """
+    known = model.load(name)
+    if known is None or known.pid or kdump.dumped(known) is None:
+        return known
+    with model.changing(name):
+        dumps.collect(known)
+        return _start(known)
+
+
+def get(name: str) -> Debuggee:
+    """The debuggee of that name, which is up. Raises KlabError when it is not."""
+    settled(name)
+    return model.get(name)
 
 
 def reset(name: str) -> Debuggee:
@@ -77,7 +114,7 @@ def reset(name: str) -> Debuggee:
         if known is None:
             raise KlabError(f"there is no debuggee {name}", step=STEP, mend="klab debuggee up")
         _end(known)
-        return _start(known)
+        return _anew(known, known)
 
 
 def down(name: str) -> bool:
@@ -94,17 +131,27 @@ def state(debuggee: Debuggee) -> str:
     return "running" if agent.answers(debuggee, gdb.ANSWER_S) else "silent"
 
 
+def _anew(known: Debuggee | None, wanted: Debuggee) -> Debuggee:
+    """Start `wanted` in the place of `known`, whose dump is kept first, if it left a good one."""
+    with suppress(KlabError):
+        if known:
+            dumps.collect(known)
+    return _start(wanted)
+
+
 def _start(wanted: Debuggee) -> Debuggee:
     """A new QEMU that goes on from the kept state; returns when its agent answers."""
     model.fresh(wanted)
     kernel = wanted.artefact()
+    own = KDUMP.format(wanted.kdump) if wanted.kdump else CMDLINE
     shape = runner.shape(
         kernel.file("bzImage"),
         which=wanted.accel,
         memory=wanted.memory,
         cpus=wanted.cpus,
-        cmdline=" ".join([*flavours.load(wanted.flavour).cmdline, CMDLINE]),
+        cmdline=" ".join([*flavours.load(wanted.flavour).cmdline, own]),
         base=wanted.base,
+        devices=("vmcoreinfo",),
         entry=kernel,
         folder=wanted.place,
     )
@@ -112,10 +159,11 @@ def _start(wanted: Debuggee) -> Debuggee:
     words = qemu.words(shape, wanted.place, serial=True, debugged=True, incoming=state)
     os.mkfifo(wanted.folder / "input", 0o600)
     model.save(wanted)
+    limited = [*(TIED if wanted.tied else ()), "prlimit", f"--fsize={(2 * wanted.memory + MORE) << 20}"]
     log = wanted.folder / "qemu.log"
     with log.open("wb") as said:
         running = subprocess.Popen(
-            [*words, "-name", wanted.uuid],
+            [*limited, *words, "-name", wanted.uuid],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
@@ -125,6 +173,9 @@ def _start(wanted: Debuggee) -> Debuggee:
         command = data_file("debuggee-agent.sh").read_bytes()
         runner.hand_over(wanted.place, {"klab/command": (initramfs.PROGRAM, command)})
         agent.wait(wanted, 0, UP_S)
+        if wanted.kdump:
+            then = kdump.cmdline(" ".join(flavours.load(wanted.flavour).cmdline))
+            kdump.load(wanted, shape.kernel, shape.initrd, then)
         known = replace(wanted, build_id=_build_id(agent.call(wanted, ["cat /sys/kernel/notes"]).output))
         model.save(known)
     except BaseException as error:

@@ -27,6 +27,8 @@ class Debuggee:
     """A guest that is debugged. memory in MiB; started: epoch seconds.
 
     uuid: by which its QEMU is known from all others. kernel: the digest of its artefact.
+    kdump: MiB that are kept free for a capture kernel, 0 for none. tied: it ends with the
+    process that put it up.
     build_id: what the kernel that runs says of itself, in hex; its vmlinux says the same.
     """
 
@@ -39,7 +41,14 @@ class Debuggee:
     cpus: int
     accel: str
     started: int
+    kdump: int = 0
+    tied: bool = False
     build_id: str = ""
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What was asked for when it was put up."""
+        return self.kernel, self.base, self.memory, self.cpus, self.kdump
 
     @property
     def folder(self) -> Path:
@@ -73,14 +82,18 @@ class Debuggee:
 
     def debugged(self) -> Entry:
         """The same with its symbols. Raises KlabError for a kernel that has none."""
-        kernel = self.artefact()
-        if "vmlinux" in kernel.manifest["files"]:
-            return kernel
-        raise KlabError(
-            f"kernel {self.flavour} has no symbols here: Debian built it",
-            step=STEP,
-            mend="klab debuggee down; klab debuggee up lab",
-        )
+        return symbols(self.artefact(), self.flavour)
+
+
+def symbols(kernel: Entry, flavour: str) -> Entry:
+    """The kernel, which has its symbols. Raises KlabError when it has none."""
+    if "vmlinux" in kernel.manifest["files"]:
+        return kernel
+    raise KlabError(
+        f"kernel {flavour} has no symbols here: Debian built it",
+        step=STEP,
+        mend="klab debuggee down; klab debuggee up lab",
+    )
 
 
 def folder(name: str) -> Path:

@@ -12,7 +12,7 @@ from klab import digest as digests
 from klab import store
 from klab.archive import debug
 from klab.errors import KlabError
-from klab.kernel import artefact, root
+from klab.kernel import artefact, root, symbols
 
 KIND = "debugs"
 
@@ -27,7 +27,7 @@ def ensure(digest: str) -> Path | None:
         raise KlabError(
             f"the kernel {digest} is not in the cache", step="kernel: debug package", mend="klab kernel build"
         )
-    recipe = [digests.of_file(path) for path in (Path(debug.__file__), debug.MENDS)]
+    recipe = [digests.of_file(path) for path in (Path(debug.__file__), debug.MENDS, Path(symbols.__file__))]
     named = digests.of_data([kernel.digest, *recipe])
     if entry := store.find(KIND, named):
         return entry.file(next(iter(entry.manifest["files"])))

@@ -63,16 +63,17 @@ def gate(spec: catalogue.Lab, lines: Iterable[str], *, look: str | Path) -> None
         )
 
 
-def _files(files: Mapping[str, Content]) -> dict[str, tuple[int, bytes]]:
-    laid: dict[str, tuple[int, bytes]] = {}
+def laid(files: Mapping[str, Content]) -> dict[str, tuple[int, bytes]]:
+    """Files as a guest gets them; what is executable here is so there."""
+    found: dict[str, tuple[int, bytes]] = {}
     for name, content in files.items():
         if isinstance(content, Path):
             program = content.stat().st_mode & 0o100
-            laid[name.lstrip("/")] = (initramfs.PROGRAM if program else initramfs.DATA, content.read_bytes())
+            found[name.lstrip("/")] = (initramfs.PROGRAM if program else initramfs.DATA, content.read_bytes())
         else:
             data = content.encode() if isinstance(content, str) else content
-            laid[name.lstrip("/")] = (initramfs.DATA, data)
-    return laid
+            found[name.lstrip("/")] = (initramfs.DATA, data)
+    return found
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Guests:
         returns, with status LOST and what it wrote until then.
         """
         __tracebackhide__ = True
-        laid = _files(files or {})
+        given = laid(files or {})
         words = [*self.spec.needs.cmdline]
         if isinstance(kernel, Path):
             image = kernel
@@ -118,7 +119,7 @@ class Guests:
             flavour = flavours.load(kernel or self.spec.kernel)
             entry = artefact.get(flavour.name)
             image = entry.file("bzImage")
-            laid = {**(modules.files(entry, needs) if needs else {}), **laid}
+            given = {**(modules.files(entry, needs) if needs else {}), **given}
             words = [*flavour.cmdline, *words]
         words.append("oops=panic")  # what oopsed is lost: say so at once, not at the deadline
         output: list[bytes] = []
@@ -132,7 +133,7 @@ class Guests:
                     memory=memory or max(self.spec.needs.memory or 0, MEMORY),
                     cpus=cpus or self.spec.needs.cpus or 1,
                     cmdline=" ".join([*words, cmdline]).strip(),
-                    files=laid,
+                    files=given,
                     deadline_s=deadline_s,
                     keep=keep,
                     on_output=output.append,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Graders: pytest files with the fixtures `lab`, `guest`, `seat` (and `machine`).
+"""Graders: pytest files with the fixtures `lab`, `guest`, `debuggee`, `seat` (and `machine`).
 
 `klab.lab.grade` runs them; by hand:
 
@@ -25,6 +25,7 @@ from klab.testing.observe import CANNOT_TELL, END, FAIL, PASS, RECORDER
 if TYPE_CHECKING:
     from klab.catalogue import Lab
     from klab.desk.record import Progress
+    from klab.testing.debuggees import Debuggees
     from klab.testing.guests import Guests
     from klab.testing.workbench import Workbench
 
@@ -161,6 +162,15 @@ def guest(lab: Workbench) -> Guests:
     from klab.testing.guests import Guests
 
     return Guests(lab.spec)
+
+
+@pytest.fixture(scope="session")
+def debuggee(lab: Workbench) -> Iterator[Debuggees]:
+    """Puts up a kernel to be debugged, for one session with gdb, or for a crash that leaves a dump."""
+    from klab.testing import debuggees
+
+    with debuggees.serve(lab.spec) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
