@@ -62,17 +62,21 @@ def cmdline(kernel: str) -> str:
     return " ".join([kernel, *WORDS, f"klab.base={qemu.DEBIAN}", *argv.EMULATED])
 
 
-def load(debuggee: Debuggee, kernel: Path, initrd: Path, words: str) -> None:
+def files(debuggee: Debuggee) -> dict[str, Path]:
+    """What is loaded, by where it lies in the debuggee: the kernel that runs, and its initramfs."""
+    own = debuggee.folder / "initrd"  # of a kernel whose drivers are modules
+    initrd = own if own.exists() else initramfs.ensure()
+    return {f"{PLACE}/bzImage": debuggee.artefact().file("bzImage"), f"{PLACE}/initrd": initrd}
+
+
+def load(debuggee: Debuggee, words: str) -> None:
     """Lay the capture kernel ready. Raises KlabError with what kexec said when that fails."""
-    files = {
-        f"{PLACE}/bzImage": (initramfs.DATA, kernel.read_bytes()),
-        f"{PLACE}/initrd": (initramfs.DATA, initrd.read_bytes()),
-    }
+    laid = {name: (initramfs.DATA, path.read_bytes()) for name, path in files(debuggee).items()}
     script = (
         f"cd /{PLACE} && chroot / /sbin/kexec -p -s --initrd=/{PLACE}/initrd --command-line='{words}'"
         f" /{PLACE}/bzImage; cd /; rm -r /{PLACE}; [ $(cat /sys/kernel/kexec_crash_loaded) = 1 ]"
     )
-    done = agent.call(debuggee, [script], files=files, deadline_s=LOAD_S)
+    done = agent.call(debuggee, [script], files=laid, deadline_s=LOAD_S)
     if done.status:
         raise KlabError(
             f"no kernel could be loaded for a crash: {done.output.decode(errors='replace').strip()}",

@@ -175,7 +175,7 @@ def _start(wanted: Debuggee) -> Debuggee:
         agent.wait(wanted, 0, UP_S)
         if wanted.kdump:
             then = kdump.cmdline(" ".join(flavours.load(wanted.flavour).cmdline))
-            kdump.load(wanted, shape.kernel, shape.initrd, then)
+            kdump.load(wanted, then)
         known = replace(wanted, build_id=_build_id(agent.call(wanted, ["cat /sys/kernel/notes"]).output))
         model.save(known)
     except BaseException as error:

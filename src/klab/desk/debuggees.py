@@ -25,15 +25,17 @@ def group() -> None:
 
 
 @group.command()
+@click.option("--kdump", is_flag=True, help="A crash leaves a dump (klab dump); there is no KGDB then.")
 @click.argument("flavour", default="lab")
 @click.pass_obj
-def up(machine: Machine, flavour: str) -> int:
+def up(machine: Machine, kdump: bool, flavour: str) -> int:
     """Put it up on a flavour's kernel.
 
     Example: klab debuggee up lab
     """
-    _, changed = lifecycle.up(machine.name, flavour)
-    say(f"The debuggee is up{'' if changed else ' already'}, on kernel {flavour}. Then: klab debuggee gdb")
+    _, changed = lifecycle.up(machine.name, flavour, crashkernel=0 if kdump else None)
+    then = "When it has crashed: klab dump crash" if kdump else "Then: klab debuggee gdb"
+    say(f"The debuggee is up{'' if changed else ' already'}, on kernel {flavour}. {then}")
     return 0
 
 
@@ -67,7 +69,7 @@ def status(machine: Machine) -> int:
 
     Example: klab debuggee status
     """
-    known = debuggees.load(machine.name)
+    known = lifecycle.settled(machine.name)
     if not known or not known.pid:
         say("It is down.")
         return 1
@@ -90,7 +92,7 @@ def run(context: click.Context, words: tuple[str, ...]) -> int:
         with tempfile.TemporaryDirectory(prefix="klab-share-") as name:
             if places.get(machine, where, Path(name)):
                 files, line = share.files(Path(name)), f"cd /{share.PLACE}; {line}"
-    ended = agent.call(debuggees.get(machine.name), [line], files=files)
+    ended = agent.call(lifecycle.get(machine.name), [line], files=files)
     talk.show(ended.output)
     return ended.status
 
@@ -116,7 +118,7 @@ def kdb(machine: Machine) -> int:
 
 
 def _terminal(machine: Machine, way: str, line: str, wake: Callable[[debuggees.Debuggee], bytes]) -> int:
-    debuggee = debuggees.get(machine.name)
+    debuggee = lifecycle.get(machine.name)
     with gdb.alone(debuggee, way):
         talk.begin(talk.TERMINAL)
         lines.carry(debuggee, line, lambda: wake(debuggee), source=sys.stdin.fileno(), sink=talk.raw)
@@ -128,7 +130,7 @@ def _terminal(machine: Machine, way: str, line: str, wake: Callable[[debuggees.D
 @click.pass_obj
 def line(machine: Machine, way: str) -> int:
     """The line for gdb, which runs on the machine: `target remote | klab debuggee line kgdb`."""
-    debuggee = debuggees.get(machine.name)
+    debuggee = lifecycle.get(machine.name)
     with gdb.line(debuggee, way):
         talk.begin(talk.PIPE)
         lines.carry(debuggee, gdb.LINES[way], bytes, source=sys.stdin.fileno(), sink=talk.raw)
@@ -139,6 +141,6 @@ def line(machine: Machine, way: str) -> int:
 @click.pass_obj
 def facts(machine: Machine) -> int:
     """What gdb on the machine must know: the kernel's release and the build-id of its vmlinux."""
-    debuggee = debuggees.get(machine.name)
+    debuggee = lifecycle.get(machine.name)
     say(f"{debuggee.debugged().manifest['release']} {debuggee.build_id}")
     return 0

@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from klab import catalogue
-from klab.desk import debuggees, guests, record, talk, verbs
+from klab.desk import debuggees, dumps, guests, record, talk, verbs
 from klab.desk import place as places
 from klab.desk.talk import say, show
 from klab.errors import KlabError
@@ -169,6 +169,7 @@ def status(machine: model.Machine) -> int:
 
 
 calls.add_command(debuggees.group)
+calls.add_command(dumps.group)
 
 
 def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:

@@ -19,7 +19,7 @@ from klab.machine import console
 from klab.testing import expect
 from klab.testing.guests import Content, laid
 
-RUN_S = 120.0
+RUN_S = 60.0
 CRASH_S = 300.0
 MEMORY = 2048  # MiB of address space: vmlinux is mapped whole
 WORK = sandbox.WORK
@@ -50,8 +50,8 @@ class Session:
         """gdb on it, with the student's words, in `folder` (seen as /work). The test fails when it hangs."""
         with gdb.line(self.debuggee, way):
             shown = gdb.shown(self.debuggee)
-            for name in gdb.LINES.values():
-                (self.debuggee.folder / name).chmod(0o666)  # the sandbox is somebody else
+            self.debuggee.folder.chmod(0o755)  # the sandbox is somebody else
+            (self.debuggee.folder / gdb.LINES[way]).chmod(0o666)
             return _judged(["-batch", *words], "gdb", gdb.said(way, WORK, ["-batch", *words]), folder, shown)
 
     def crashed(self, line: str) -> dumps.Dump:
@@ -68,6 +68,7 @@ class Session:
 def drgn(dump: dumps.Dump, folder: Path, words: Sequence[str]) -> sandbox.Said:
     """drgn on a dump, with the student's words, in `folder`. The test fails when it hangs."""
     kernel = symbols.ensure(dump.artefact()).parent
+    dump.vmcore.chmod(0o644)  # the sandbox is somebody else
     shown = {dumps.KERNEL: kernel, dumps.PLACE: dump.vmcore.parent}
     line = ["drgn", "-q", "-c", f"{dumps.PLACE}/{dumps.VMCORE}", "-s", f"{dumps.KERNEL}/{symbols.NAME}"]
     return _judged(words, "drgn", [*line, *words], folder, shown)
