@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dumps of a student's debuggee. crash and drgn run on the machine (roles/lab_machine), which fetches them."""
+"""Dumps of a student's debuggee. crash and drgn run on the machine (roles/lab_machine)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _told(dump: dumps.Dump) -> str:
 @click.argument("name", default="")
 @click.pass_obj
 def fetch(machine: Machine, name: str) -> int:
-    """Bring a dump to the machine, unless it is there: its file, the kernel's release, and how it was taken."""
+    """Bring a dump to the machine, unless it is there: its file, release, and how it was taken."""
     lifecycle.settled(machine.name)
     dump = dumps.get(machine.name, name)
     target = f"{FOLDER}/{dump.name}/{dumps.VMCORE}"

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from klab import accel, catalogue
+from klab import accel, catalogue, store
 from klab.errors import KlabError
 from klab.guest import initramfs, modules, runner
-from klab.kernel import artefact
+from klab.kernel import artefact, decode
 from klab.kernel import flavour as flavours
 from klab.machine import console
 from klab.testing import expect
+from klab.testing.observe import RECORDER
 
 MEMORY = 512  # MiB, unless the lab needs more
 DEADLINE_S = 120.0
@@ -30,6 +31,8 @@ BEGUN = "klab: begins"
 LOUD = f"dmesg -n 8 2>/dev/null; echo '{BEGUN}' >/dev/console; "
 
 Content = bytes | str | Path
+Named = Callable[[list[str]], list[str]]
+REPORT, SHOWN = 40, 24  # lines of a report that are looked through, and that are shown
 
 
 def since(path: Path, before: int) -> list[str]:
@@ -47,13 +50,31 @@ def complaints(spec: catalogue.Lab, lines: Iterable[str]) -> list[console.Findin
     return [splat for splat in found if not any(e.search(splat.line) for e in expected)]
 
 
-def gate(spec: catalogue.Lab, lines: Iterable[str], *, look: str | Path) -> None:
-    """Fail the test when the kernel complained of something that the lab does not expect."""
+def _as_is(lines: list[str]) -> list[str]:
+    return lines
+
+
+def decoder(kernel: store.Entry, files: Mapping[str, Content]) -> Named:
+    """What puts places in the source behind names of this kernel and of the modules among `files`.
+
+    A report that nobody will read stays as it is.
+    """
+    if RECORDER.brief or "vmlinux" not in kernel.manifest["files"]:
+        return _as_is
+    built = {Path(name).stem: path for name, path in files.items() if isinstance(path, Path)}
+    return lambda lines: decode.lines(lines, kernel, built)
+
+
+def gate(spec: catalogue.Lab, lines: Iterable[str], *, look: str | Path, named: Named = _as_is) -> None:
+    """Fail the test when the kernel complained of something that the lab does not expect.
+
+    named: puts the places in the source behind the names of a report.
+    """
     __tracebackhide__ = True
     lines = list(lines)
     if found := complaints(spec, lines):
         first = found[0]
-        around = lines[first.number - 1 : first.number + 11]
+        around = named(lines[first.number - 1 : first.number + REPORT])[:SHOWN]
         expect.fail(
             f"the kernel has nothing to complain of ({first.name})",
             observed="\n".join(around),
@@ -112,6 +133,7 @@ class Guests:
         """
         __tracebackhide__ = True
         given = laid(files or {})
+        named: Named = _as_is
         words = [*self.spec.needs.cmdline]
         if isinstance(kernel, Path):
             image = kernel
@@ -119,6 +141,7 @@ class Guests:
             flavour = flavours.load(kernel or self.spec.kernel)
             entry = artefact.get(flavour.name)
             image = entry.file("bzImage")
+            named = decoder(entry, files or {})
             given = {**(modules.files(entry, needs) if needs else {}), **given}
             words = [*flavour.cmdline, *words]
         words.append("oops=panic")  # what oopsed is lost: say so at once, not at the deadline
@@ -150,15 +173,15 @@ class Guests:
                 if BEGUN not in lines and not isinstance(kernel, Path):
                     raise  # nothing is known of the student's work
                 if not may_die:
-                    self._lost(error, lines, b"".join(output))
+                    self._lost(error, lines, b"".join(output), named)
                 ran = runner.Ran(LOST, b"".join(output), deadline_s, tuple(lines))
-        gate(self.spec, ran.console, look="what your module does at that point")
+        gate(self.spec, ran.console, look="what your module does at that point", named=named)
         return ran
 
-    def _lost(self, error: KlabError, lines: Sequence[str], output: bytes) -> None:
+    def _lost(self, error: KlabError, lines: Sequence[str], output: bytes, named: Named) -> None:
         """Say why a guest ended; the kernel's own complaint tells more than that it ended."""
         __tracebackhide__ = True
-        gate(self.spec, lines, look="the first lines of the report name your function")
+        gate(self.spec, lines, look="the first lines of the report name your function", named=named)
         sign = console.hopeless(list(lines))
         said = output.decode(errors="replace").strip()[-500:]
         expect.fail(

@@ -72,7 +72,7 @@ class _Grading:
     """Turns what happens to tests into observations."""
 
     def __init__(self, number: int, first: bool) -> None:
-        self.first = first
+        self.first = RECORDER.brief = first
         signal.signal(signal.SIGTERM, _stop)
         self.stream = os.fdopen(number, "w", buffering=1) if number >= 0 else None
         if self.stream:
@@ -197,4 +197,5 @@ def _machine_console(request: pytest.FixtureRequest) -> Iterator[None]:
     spec = request.getfixturevalue("lab").spec
     before = path.stat().st_size
     yield
-    guests.gate(spec, guests.since(path, before), look=path)
+    named = guests.decoder(request.getfixturevalue("lab").kernel(), {})
+    guests.gate(spec, guests.since(path, before), look=path, named=named)

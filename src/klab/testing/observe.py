@@ -83,6 +83,7 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[Observation] = []
         self.test = ""  # the test under way
+        self.brief = False  # nobody reads more than whether it passed
         self.hear: Callable[[Observation], None] = lambda _: None
 
     def note(self, word: str, what: str, *, splat: str = "", **said: object) -> None:

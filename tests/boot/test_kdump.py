@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab machine crashes, leaves a dump in its own file system, restarts, and is prepared again."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from klab import accel
+from klab.kernel import artefact
+from klab.machine import lifecycle, model, parts, ssh
+from klab.paths import repo_dir
+
+NAME = "kdump1"
+BOOT_S, CRASH_S = 240.0, 420.0
+INVENTORY = """\
+all:
+  children:
+    lab_machines:
+      hosts:
+        {name}:
+          ansible_ssh_args: -F {config}
+          ansible_python_interpreter: /usr/bin/python3
+"""
+ROLE = "- {hosts: lab_machines, become: true, gather_facts: false, roles: [kdump]}\n"
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[model.Machine]:
+    kernel = artefact.get("lab")
+    words = f"{' '.join(kernel.manifest.get('cmdline', []))} crashkernel=256M".strip()
+    wanted = parts.Wanted(
+        kernel=parts.kernel(kernel.digest, cmdline=words), image=parts.newest_image(), verdict=accel.probe(),
+        memory=1536, cpus=2,
+    )  # fmt: skip
+    with model.locked(NAME):
+        lifecycle.destroy(NAME)
+        made = lifecycle.create(NAME, wanted)
+    try:
+        lifecycle.ready(made, BOOT_S)
+        yield made
+    finally:
+        with model.locked(NAME):
+            lifecycle.destroy(NAME)
+
+
+def play(machine: model.Machine, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    (folder / "hosts.yml").write_text(INVENTORY.format(name=NAME, config=machine.ssh_config))
+    (folder / "play.yml").write_text(ROLE)
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(folder / "hosts.yml")]
+    return subprocess.run(
+        [*command, str(folder / "play.yml"), *more],
+        cwd=repo_dir(),
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(repo_dir() / "ansible.cfg"),
+            "ANSIBLE_ROLES_PATH": str(repo_dir() / "roles"),
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+
+
+def says(machine: model.Machine, command: str) -> str:
+    return ssh.run(machine, command).out.strip()
+
+
+def test_prepared_crashed_and_found_again(machine: model.Machine, tmp_path: Path) -> None:
+    done = play(machine, tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert says(machine, "cat /sys/kernel/kexec_crash_loaded") == "1"
+    again = play(machine, tmp_path)
+    assert re.search(rf"^{NAME} .*changed=0", again.stdout, re.MULTILINE), again.stdout
+
+    before = says(machine, "cat /proc/sys/kernel/random/boot_id")
+    mark = len(machine.console.read_bytes())
+    crash = "(sleep 1; echo c | sudo tee /proc/sysrq-trigger) >/dev/null 2>&1 &"
+    ssh.run(machine, f"echo klab-mark | sudo tee /dev/kmsg; sync; {crash}")
+    began = time.monotonic()
+    while b"klab: a dump is in" not in machine.console.read_bytes()[mark:]:
+        assert time.monotonic() - began < CRASH_S, machine.console.read_bytes()[-2000:]
+        time.sleep(1)
+    ssh.wait(machine, BOOT_S)
+    assert says(machine, "cat /proc/sys/kernel/random/boot_id") != before
+
+    folder = says(machine, "ls -d /var/crash/*")
+    assert re.fullmatch(r"/var/crash/\d{8}-\d{6}", folder)
+    assert says(machine, f"cat {folder}/release") == says(machine, "uname -r")
+    assert "klab-mark" in says(machine, f"sudo cat {folder}/dmesg.txt")
+    assert "sysrq triggered crash" in says(machine, f"sudo cat {folder}/dmesg.txt")
+    vmlinux = "/usr/lib/debug/lib/modules/$(uname -r)/vmlinux"
+    look = f"printf 'bt\\nquit\\n' >words; sudo crash -s -i words {vmlinux} {folder}/vmcore"
+    assert "sysrq_handle_crash" in says(machine, look)
+    assert says(machine, "cat /sys/kernel/kexec_crash_loaded") == "1", "after the restart nothing is loaded"
+
+
+def test_too_little_memory_is_refused(machine: model.Machine, tmp_path: Path) -> None:
+    shrink = "sudo systemctl stop klab-kdump; echo $((64 << 20)) | sudo tee /sys/kernel/kexec_crash_size"
+    says(machine, shrink)
+    done = play(machine, tmp_path)
+    assert done.returncode == 2, done.stdout
+    log = says(machine, "sudo journalctl -u klab-kdump -o cat --no-pager")
+    assert re.search(r"crashkernel= keeps 64 MiB free; this kernel and its tools want \d+", log), log
