@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A report of a real oops gets the right lines of the source, of the kernel and of a module."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from klab import accel, sandbox
+from klab.errors import KlabError
+from klab.guest import initramfs, runner
+from klab.kernel import artefact, decode
+from klab.machine import console
+
+FIXTURE = Path(__file__).parents[1] / "fixtures/debuggee"
+
+
+def line_of(path: Path, text: str) -> int:
+    """The number of the one line that holds this text."""
+    (number,) = [n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line]
+    return number
+
+
+def test_of_a_module_and_of_the_kernel(tmp_path: Path) -> None:
+    work = shutil.copytree(FIXTURE, tmp_path / "work")
+    built = sandbox.make(work, "lab")
+    assert built.code == 0, built.err
+    kernel = artefact.get("lab")
+    files = {"klab/crasher.ko": (initramfs.DATA, (work / "crasher.ko").read_bytes())}
+    keep = tmp_path / "console"
+    with pytest.raises(KlabError):
+        runner.run(
+            kernel.file("bzImage"), ["dmesg -n 8; insmod /klab/crasher.ko"], which=accel.probe().accel,
+            cmdline="oops=panic", files=files, keep=keep,
+        )  # fmt: skip
+    said = "\n".join(decode.lines(console.lines(keep), kernel, {"crasher": work / "crasher.ko"}))
+    crash = line_of(FIXTURE / "crasher.c", "WRITE_ONCE")
+    call = line_of(FIXTURE / "crasher.c", "crasher_write(NULL)")
+    assert re.search(rf"RIP: .* \[crasher\] \(crasher\.c:{crash}\)", said), said
+    assert re.search(rf"crasher_init\+\S+ \[crasher\] \(crasher\.c:{call}\)", said), said
+    assert re.search(r"do_one_initcall\+\S+ \(init/main\.c:\d+\)", said), said
+    # Nobody knows another module's file; the line stays.
+    plain = decode.lines(console.lines(keep), kernel, {})
+    assert re.search(r"\[crasher\]$", "\n".join(plain), re.MULTILINE)
