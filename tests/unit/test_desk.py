@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from klab import sandbox
+from klab import catalogue, sandbox
 from klab.desk import guests, place, record, server, talk
 from klab.errors import KlabError
 
@@ -173,7 +173,7 @@ def test_a_guest_gets_what_was_made_for_its_kernel(seat, monkeypatch, code: int,
 
     def run(*_, files, **__):
         runs.append(files["klab/share/it.ko"][1])
-        return SimpleNamespace(status=0, results={})
+        return SimpleNamespace(status=0, results={}, sent=())
 
     monkeypatch.setattr(guests.artefact, "get", lambda flavour: kernel)
     monkeypatch.setattr(guests.modules, "files", lambda kernel: {})
@@ -184,3 +184,26 @@ def test_a_guest_gets_what_was_made_for_its_kernel(seat, monkeypatch, code: int,
     found = guests.run(seat, "./a/b", "lab", ["true"], base="tiny", tell=said.append, make=True)
     assert (found, runs) == (code, [b"built"] * ran)
     assert said == ([] if ran else [b"it.c:1: error"])
+
+
+@pytest.mark.parametrize(("place", "devices"), [("./m/l/deep", ("net",)), ("./m/other", ()), ("", ())])
+def test_a_guest_has_what_the_lab_of_its_folder_needs(seat, monkeypatch, place: str, devices) -> None:
+    needs = catalogue.Needs(devices=("net",), cmdline=("quiet",), memory=4096, cpus=2)
+    seen, said = [], []
+
+    def run(*_, **more):
+        seen.append(
+            (more["devices"], more["cpus"], "quiet" in more["cmdline"], more["memory"] > guests.MEMORY)
+        )
+        return SimpleNamespace(status=0, results={}, sent=(b"over the wire",))
+
+    labs = {"m/l": SimpleNamespace(needs=needs)}
+    monkeypatch.setattr(guests.catalogue, "load", lambda: SimpleNamespace(labs=labs))
+    monkeypatch.setattr(guests.artefact, "get", lambda flavour: SimpleNamespace(file=Path))
+    monkeypatch.setattr(guests.modules, "files", lambda kernel: {})
+    monkeypatch.setattr(guests.places, "get", lambda machine, place, folder: True)
+    monkeypatch.setattr(guests.places, "update", lambda *_: None)
+    monkeypatch.setattr(guests.runner, "run", run)
+    assert guests.run(seat, place, "lab", ["true"], base="tiny", tell=said.append) == 0
+    assert seen == [(devices, 2 if devices else 1, bool(devices), bool(devices))]
+    assert said == [b"netconsole: over the wire\n"]

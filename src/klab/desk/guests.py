@@ -67,7 +67,8 @@ def run(
             terminal=terminal,
             base=base,
         )
-        tell(wire.shown(ran.sent))
+        if ran.sent:
+            tell(wire.shown(ran.sent))
         if shared:
             places.update(machine, place, folder, share.write(folder, ran.results))
     return ran.status
