@@ -82,3 +82,27 @@ def test_without_symbols_there_is_no_gdb(debuggee: Machine) -> None:
     assert "has no symbols" in answers(debuggee, "gdb", code=1)
     answers(debuggee, "down")
     answers(debuggee, "up lab")
+
+
+def test_a_crash_is_opened_on_the_machine(debuggee: Machine) -> None:
+    answers(debuggee, "down")
+    answers(debuggee, "up --kdump lab")
+    said = answers(debuggee, "run -- sh -c 'echo klab-mark >/dev/kmsg; echo c >/proc/sysrq-trigger'", code=1)
+    assert "klab dump list shows its dump" in said
+    assert "It runs" in answers(debuggee, "status"), "it is not up again"
+    opened = debuggee.run(
+        "printf 'bt\\nlog\\nquit\\n' >words; klab dump crash -s -i words 2>&1", deadline_s=SLOW_S
+    ).out
+    expect.holds(
+        "sysrq_handle_crash" in opened and "klab-mark" in opened,
+        "crash opens the dump on the machine's own vmlinux",
+        observed=opened[-2000:],
+        expected="a backtrace with sysrq_handle_crash, and the log",
+        look=LOOK,
+    )
+    (newest,) = debuggee.run("klab dump list | tail -1 | cut -d' ' -f1").out.split()
+    assert debuggee.run(f"test -s dumps/{newest}/vmcore").code == 0
+    debuggee.run("echo 'print(prog.crashed_thread().name)' >who.py")
+    assert "sh" in debuggee.run("klab dump drgn who.py 2>&1", deadline_s=SLOW_S).out
+    answers(debuggee, "down")
+    answers(debuggee, "up lab")

@@ -14,6 +14,7 @@ from klab import digest as digests
 from klab import retention, store
 from klab.archive import debug, index, keys, place, publish
 from klab.errors import KlabError
+from klab.kernel import symbols
 from klab.kernel.root import Toolroot
 
 HOST = Toolroot(None)
@@ -23,6 +24,7 @@ HOST = Toolroot(None)
 def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KLAB_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(symbols, "ensure", lambda kernel: kernel.file("vmlinux"))  # no ELF here
 
 
 @pytest.fixture
