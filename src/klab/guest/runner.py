@@ -166,7 +166,7 @@ def run(
     base: `tiny` is busybox, `debian` the lab image. cpu: what its processors have beside
     klab's own choice. A kernel of klab's cache goes on from a kept guest; fresh: it boots.
     erst: what the device of that name held when the last guest ended, and takes what it holds then;
-    a guest that is to find something there boots.
+    such a guest boots.
     Raises KlabError with the last lines of the console when the guest panics, hangs, floods
     its log or ends without a status.
     """
@@ -182,8 +182,8 @@ def run(
         )  # fmt: skip
         if erst and erst.exists():
             shutil.copyfile(erst, folder / qemu.ERST)
-            fresh = True
-        kept_state = None if fresh or not entry else kept.ensure(asked, entry)
+        # A guest that goes on has an empty store, and what it writes there is lost.
+        kept_state = None if fresh or erst or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time
         words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
         threads = [Thread(target=hand_over, args=(folder, laid), daemon=True)]
