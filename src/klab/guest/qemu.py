@@ -14,7 +14,7 @@ TINY, DEBIAN = "tiny", "debian"
 # Ports between guest and host, numbered as data/guest-init.sh knows them.
 PORTS = {"output": 1, "status": 2, "input": 3, "results": 4}
 PCAP = "net.pcap"  # all that a guest with the device `net` sends
-ERST = "erst"  # what a guest with that device leaves for the next boot
+ERST = "erst"  # the device, and the file with what a guest leaves in it for the next boot
 ERST_KIB = 64
 DEVICES = {
     # A watchdog: unless it is fed, the guest is reset, which ends it.
@@ -23,7 +23,7 @@ DEVICES = {
     "vmcoreinfo": ["-device", "vmcoreinfo"],
     "edu2": [word for slot in argv.EDU for word in ("-device", f"edu,addr={slot}")],
 }
-NAMES = sorted([*DEVICES, "erst", "net", "numa2"])
+NAMES = sorted([*DEVICES, ERST, "net", "numa2"])
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def _board(shape: Shape) -> list[str]:
     cpu = ",".join(filter(None, [accel.CPU[shape.which], shape.cpu]))
     said = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"]
     said += ["-accel", argv.ACCEL[shape.which], "-cpu", cpu]
-    said += ["-m", str(shape.memory), "-smp", str(shape.cpus), "-bios", "qboot.rom"]
+    said += ["-m", str(shape.memory), "-smp", str(shape.cpus)]
+    # qboot leaves the devices' addresses to the kernel, but ERST's stands in an ACPI table.
+    said += [] if ERST in shape.devices else ["-bios", "qboot.rom"]
     return [*said, "-kernel", str(shape.kernel), "-initrd", str(shape.initrd)]
 
 
@@ -120,7 +122,7 @@ def _special(device: str, shape: Shape, folder: Path) -> Sequence[str]:
         # Nobody answers there, and nothing leaves this computer: what is sent is written down.
         said = ["-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net"]
         return [*said, "-object", f"filter-dump,id=sent,netdev=net,file={folder}/{PCAP}"]
-    if device == "erst":
+    if device == ERST:
         store = f"memory-backend-file,id=erst,mem-path={folder}/{ERST},size={ERST_KIB}K,share=on"
         return ["-object", store, "-device", "acpi-erst,memdev=erst"]
     return []

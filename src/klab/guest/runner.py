@@ -165,8 +165,8 @@ def run(
     has watch.REPORT_S left. terminal: is served there, and the guest ended when whoever types has gone.
     base: `tiny` is busybox, `debian` the lab image. cpu: what its processors have beside
     klab's own choice. A kernel of klab's cache goes on from a kept guest; fresh: it boots.
-    erst: what the device of that name held when the last guest ended, and takes what it holds then;
-    such a guest boots.
+    erst: what the device of that name held when the last guest ended, and takes what it holds then.
+    A guest with that device boots.
     Raises KlabError with the last lines of the console when the guest panics, hangs, floods
     its log or ends without a status.
     """
@@ -182,8 +182,8 @@ def run(
         )  # fmt: skip
         if erst and erst.exists():
             shutil.copyfile(erst, folder / qemu.ERST)
-        # A guest that goes on has an empty store, and what it writes there is lost.
-        kept_state = None if fresh or erst or not entry else kept.ensure(asked, entry)
+        # QEMU keeps no address of its ERST device: a guest that goes on does not reach it.
+        kept_state = None if fresh or qemu.ERST in devices or not entry else kept.ensure(asked, entry)
         began = time.monotonic()  # keeping a guest is no part of the command's time
         words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
         threads = [Thread(target=hand_over, args=(folder, laid), daemon=True)]
