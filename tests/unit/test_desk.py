@@ -207,3 +207,18 @@ def test_a_guest_has_what_the_lab_of_its_folder_needs(seat, monkeypatch, place: 
     assert guests.run(seat, place, "lab", ["true"], base="tiny", tell=said.append) == 0
     assert seen == [(devices, 2 if devices else 1, bool(devices), bool(devices))]
     assert said == [b"netconsole: over the wire\n"]
+
+
+def test_the_console_of_a_lost_guest_is_shown(seat, monkeypatch) -> None:
+    said = []
+
+    def run(*_, keep, **__):
+        keep.write_bytes(b"a report of many lines\n")
+        raise KlabError("the guest was lost")
+
+    monkeypatch.setattr(guests.artefact, "get", lambda flavour: SimpleNamespace(file=Path))
+    monkeypatch.setattr(guests.modules, "files", lambda kernel: {})
+    monkeypatch.setattr(guests.runner, "run", run)
+    with pytest.raises(KlabError, match="was lost"):
+        guests.run(seat, "", "lab", ["true"], base="tiny", tell=said.append)
+    assert said == [b"a report of many lines\n"]

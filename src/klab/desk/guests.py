@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from klab import accel, catalogue, sandbox
@@ -19,6 +20,7 @@ from klab.machine.model import Machine
 STEP = "desk: guest"
 MEMORY = 1024  # MiB: enough for kernels with sanitizers
 DEADLINE_S = 600.0
+CONSOLE = 64 << 10  # bytes of a lost guest's console that are shown
 
 
 def run(
@@ -53,25 +55,40 @@ def run(
             tell(f"{said.out}{said.err}".encode())
             return said.code
         files = modules.files(kernel) | (share.files(folder) if shared else {})
-        ran = runner.run(
-            kernel.file("bzImage"),
-            [share.script(line) if shared else line],
-            which=accel.probe().accel,
-            memory=max(MEMORY, needs.memory),
-            cpus=needs.cpus,
-            cmdline=" ".join([*flavours.load(flavour).cmdline, *needs.cmdline]),
-            devices=needs.devices,
-            files=files,
-            deadline_s=SHELL_S if terminal else DEADLINE_S,
-            on_output=tell,
-            terminal=terminal,
-            base=base,
-        )
+        with _last_words(tell) as keep:
+            ran = runner.run(
+                kernel.file("bzImage"),
+                [share.script(line) if shared else line],
+                which=accel.probe().accel,
+                memory=max(MEMORY, needs.memory),
+                cpus=needs.cpus,
+                cmdline=" ".join([*flavours.load(flavour).cmdline, *needs.cmdline]),
+                devices=needs.devices,
+                files=files,
+                deadline_s=SHELL_S if terminal else DEADLINE_S,
+                keep=keep,
+                on_output=tell,
+                terminal=terminal,
+                base=base,
+            )
         if ran.sent:
             tell(wire.shown(ran.sent))
         if shared:
             places.update(machine, place, folder, share.write(folder, ran.results))
     return ran.status
+
+
+@contextmanager
+def _last_words(tell: Callable[[bytes], None]) -> Iterator[Path]:
+    """Where a guest's console is kept; all of it is told when the guest is lost: there its report stands."""
+    with tempfile.TemporaryDirectory(prefix="klab-console-") as folder:
+        keep = Path(folder, "console")
+        try:
+            yield keep
+        except KlabError:
+            if keep.exists():
+                tell(keep.read_bytes()[-CONSOLE:])
+            raise
 
 
 def _needs(place: str) -> catalogue.Needs:
