@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from klab.debuggee import dumps, kdump
+from klab.debuggee.proved import unproved
 from klab.errors import KlabError
 from klab.kernel import symbols
 
@@ -75,3 +76,23 @@ def test_what_a_capture_kernel_wants(tmp_path: Path) -> None:
     with pytest.raises(KlabError, match="cannot be kept free") as error:
         kdump.reserve(0, 2 * need - 1, kernel, initrd)
     assert f"--memory {2 * need}" in error.value.mend
+
+
+@pytest.mark.parametrize(
+    ("release", "versions", "said"),
+    [
+        (
+            "6.12.117-klab-lab",
+            {"crash": "8.0.6-1", "makedumpfile": "1:1.7.6-1", "python3-drgn": "0.0.31-1"},
+            [],
+        ),
+        (
+            "6.12.1",
+            {"crash": "9.0.0-1"},
+            ["dumps of kernel 6.12 were tried with crash 8.0.6, here is 9.0.0"],
+        ),
+        ("6.1.9-klab-lab61", {}, ["dumps of kernel 6.1 were never tried; of 6.12 they were"]),
+    ],
+)
+def test_what_was_never_tried_is_told(release: str, versions: dict[str, str], said: list[str]) -> None:
+    assert unproved(release, versions) == said

@@ -12,6 +12,7 @@ import click
 from klab.cli.guest import LOST, file_option, laid
 from klab.cli.verb import Outcome, verb
 from klab.debuggee import agent, gdb, lifecycle, lines, model
+from klab.debuggee.proved import unproved
 from klab.errors import KlabError
 from klab.guest import qemu
 from klab.paths import tilde
@@ -46,6 +47,10 @@ def up(
     found, changed = lifecycle.up(name, flavour, base=base, memory=memory, cpus=cpus, crashkernel=room)
     said = f"{name} is up{'' if changed else ' already'}: flavour {flavour}, {memory} MiB, {cpus} CPU"
     said += f"\n  console: {tilde(found.console)}"
+    if found.kdump:
+        said += "".join(
+            f"\n  note:    {line}" for line in unproved(str(found.artefact().manifest["release"]))
+        )
     return Outcome(changed, said, {"name": name, "folder": found.folder, "pid": found.pid})
 
 
