@@ -13,6 +13,7 @@ import pytest
 from fixtures.tinykernels import KEY, A, B, archive, kernel
 from klab.archive import place, publish, server
 from klab.errors import KlabError
+from klab.kernel import symbols
 from klab.kernel.root import Toolroot
 
 HOST = Toolroot(None)
@@ -22,6 +23,7 @@ HOST = Toolroot(None)
 def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("KLAB_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(symbols, "ensure", lambda kernel: kernel.file("vmlinux"))  # no ELF here
 
 
 @pytest.fixture
