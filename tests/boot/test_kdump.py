@@ -13,7 +13,7 @@ import pytest
 
 from klab import accel
 from klab.kernel import artefact
-from klab.machine import lifecycle, model, parts, ssh
+from klab.machine import console, lifecycle, model, parts, ssh
 from klab.paths import repo_dir
 
 NAME = "kdump1"
@@ -85,6 +85,7 @@ def test_prepared_crashed_and_found_again(machine: model.Machine, tmp_path: Path
     while b"klab: a dump is in" not in machine.console.read_bytes()[mark:]:
         assert time.monotonic() - began < CRASH_S, machine.console.read_bytes()[-2000:]
         time.sleep(1)
+    console.mark(machine.console, console.BOOT)  # what stands above it is the end of another life
     ssh.wait(machine, BOOT_S)
     assert says(machine, "cat /proc/sys/kernel/random/boot_id") != before
 

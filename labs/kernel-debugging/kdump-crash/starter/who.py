@@ -3,7 +3,7 @@
 
 import json
 
-from drgn.helpers.linux.list import list_for_each_entry  # noqa: F401
+from drgn.helpers.linux.list import list_for_each_entry  # noqa: F401 - for you to use
 
 answer = {
     "owner": None,  # pid of who holds the lock
