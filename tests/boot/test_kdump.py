@@ -67,7 +67,7 @@ def play(machine: model.Machine, folder: Path, *more: str) -> subprocess.Complet
 
 
 def says(machine: model.Machine, command: str) -> str:
-    return ssh.run(machine, command).out.strip()
+    return ssh.run(machine, command, timeout_s=CRASH_S).out.strip()
 
 
 def test_prepared_crashed_and_found_again(machine: model.Machine, tmp_path: Path) -> None:

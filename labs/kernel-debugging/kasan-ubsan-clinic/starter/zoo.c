@@ -138,7 +138,7 @@ static noinline long zoo_shift(long n)
 	return 1 << n;
 }
 
-/* flag N: a byte of a message says whether a gate is open. 0: it is not. 1 to 255: it is, so 1. Else -ERANGE. */
+/* flag N: a byte of a message says whether a gate is open: 0, or 1 for each of 1 to 255; else -ERANGE. */
 static noinline long zoo_flag(long n)
 {
 	u8 message[] = { 7, n };

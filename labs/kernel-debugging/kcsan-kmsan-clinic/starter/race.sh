@@ -3,7 +3,7 @@
 # What KCSAN says of two CPUs that use the meter: klab guest --make -- kcsan sh race.sh [run|peek] [MS]
 insmod meter.ko && insmod load.ko || exit 1
 dmesg -n 1
-# It looks at one access in a thousand or less, for a millisecond or less; see Documentation/dev-tools/kcsan.rst.
+# It looks at one access in some hundreds, for a part of a millisecond: Documentation/dev-tools/kcsan.rst.
 cd /sys/module/kcsan/parameters && echo 1000 >skip_watch && echo 1000 >udelay_task
 echo "${2:-5000}" >/sys/module/load/parameters/"${1:-run}"
 echo 8000 >skip_watch && echo 10 >udelay_task
