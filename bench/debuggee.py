@@ -25,7 +25,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from klab.debuggee import agent, dumps, gdb, lifecycle, model
+from klab.debuggee import agent, crash, dumps, gdb, halt, lifecycle, model
 from klab.errors import KlabError
 from klab.kernel import artefact, symbols
 
@@ -43,7 +43,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def first_backtrace() -> None:
     """Stop a running kernel over KGDB and see where it is."""
-    heard = gdb.batch(model.get(NAME), gdb.KGDB, ["bt", "detach"], deadline_s=SESSION_S)
+    heard = gdb.batch(model.get(NAME), halt.KGDB, ["bt", "detach"], deadline_s=SESSION_S)
     if "__handle_sysrq" not in heard:
         sys.exit(f"no backtrace: {heard}")
 
@@ -61,7 +61,7 @@ def opened(folder: Path) -> None:
     """crash opens the dump and says where the panic was."""
     (folder / "words").write_text("bt\nquit\n")
     with chdir(folder):
-        argv, env = dumps.words(dumps.get(NAME), "crash", ["-s", "-i", f"{dumps.HERE}/words"])
+        argv, env = crash.words(dumps.get(NAME), "crash", ["-s", "-i", f"{model.HERE}/words"])
         env = {**os.environ, **env}
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     if "sysrq_handle_crash" not in done.stdout:
@@ -80,7 +80,7 @@ def main() -> int:
             found["kgdb"].append(timed(first_backtrace))
         lifecycle.down(NAME)
         for _ in range(runs):
-            lifecycle.up(NAME, "lab", crashkernel=0)
+            lifecycle.up(NAME, "lab", dumps_at_crash=True)
             found["vmcore"].append(timed(panic))
             with TemporaryDirectory(prefix="klab-bench-") as folder:
                 found["crash"].append(timed(lambda folder=folder: opened(Path(folder))))  # type: ignore[misc]

@@ -36,6 +36,12 @@ def repo_dir() -> Path:
     return Path(__file__).resolve().parents[2]
 
 
+def laid() -> Path | None:
+    """The folder in which role micro_guest laid this klab on a lab machine; None for any other klab."""
+    folder = Path(__file__).resolve().parents[1]
+    return folder if (folder / "laid.json").exists() else None
+
+
 def data_file(name: str) -> Path:
     """A file that ships inside the package, by its name below klab/data."""
     return Path(__file__).resolve().parent / "data" / name

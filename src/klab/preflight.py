@@ -24,7 +24,9 @@ from typing import Any
 import yaml
 
 from klab import accel, mirror, needs
+from klab.debuggee import proved
 from klab.errors import KlabError
+from klab.kernel import flavour as flavours
 from klab.machine import model, ports, process
 from klab.paths import data_file, repo_dir
 
@@ -224,6 +226,20 @@ def plan(run: Run) -> tuple[Check, needs.Needs]:
     return Check("catalogue", GOOD, f"flavour {run.flavour} is valid; to make: {todo}"), wanted
 
 
+def dump_tools(run: Run) -> Check | None:
+    """Whether dumps of the flavour's kernel were ever read with these tools; None for an unknown flavour."""
+    try:
+        flavour = flavours.load(run.flavour)
+    except KlabError:
+        return None  # `plan` says so
+    release = flavour.source.release if isinstance(flavour, flavours.Built) else flavour.packages.version
+    doubts = proved.unproved(release)
+    if not doubts:
+        return Check("dump tools", GOOD, f"dumps of kernel {release} are read by the crash and drgn of ours")
+    mend = "they may work; pytest tests/guests/test_dumps.py tries (docs/adr/0017-dumps.md)"
+    return Check("dump tools", NOTE, "; ".join(doubts), mend)
+
+
 def examine(run: Run, *, fresh: bool = False) -> tuple[list[Check], accel.Verdict | None]:
     """All checks for a run, in the order they are shown, and the accelerator's verdict.
 
@@ -237,6 +253,7 @@ def examine(run: Run, *, fresh: bool = False) -> tuple[list[Check], accel.Verdic
         user_ids,
         keyring,
         lambda: catalogue,
+        lambda: dump_tools(run),
     ]
     with ThreadPoolExecutor() as pool:
         found = list(pool.map(lambda check: check(), quick))

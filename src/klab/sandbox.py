@@ -263,10 +263,11 @@ def make(folder: Path, flavour: str, target: str = "") -> Said:
 
     Raises what `run` does, and KlabError when the kernel is not built.
     """
+    toolchain = flavours.load(flavour).toolchain
     return run(
-        ["make", *([target] if target else [])],
+        ["make", *root.wanted(toolchain).make, *([target] if target else [])],
         folder=folder,
         kernel=artefact.get(flavour),
         deadline_s=MAKE_S,
-        toolchain=flavours.load(flavour).toolchain,
+        toolchain=toolchain,
     )

@@ -14,7 +14,7 @@ import pexpect
 import pytest
 
 from klab import sandbox
-from klab.debuggee import agent, gdb, lifecycle, model
+from klab.debuggee import agent, gdb, halt, lifecycle, model
 from klab.debuggee.model import Debuggee
 from klab.errors import KlabError
 from klab.guest import initramfs
@@ -101,12 +101,12 @@ def process_runs(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("way", [gdb.KGDB, gdb.STUB])
+@pytest.mark.parametrize("way", [halt.KGDB, halt.STUB])
 def test_stop_look_and_go_on(debuggee: Debuggee, way: str) -> None:
     mark = f"klab-mark-{way}"
     sleeper = said(debuggee, f"sleep 1000 & echo $!; echo {mark} >/dev/kmsg")
     heard = session(debuggee, way, "bt", "lx-version", "lx-ps", "lx-dmesg", "detach")
-    top = "__handle_sysrq" if way == gdb.KGDB else "idle"
+    top = "__handle_sysrq" if way == halt.KGDB else "idle"
     assert re.search(rf"^#\d+ .*{top}", heard, re.MULTILINE), heard
     assert said(debuggee, "cat /proc/version") in heard
     assert re.search(rf"^0x[0-9a-f]+ +{sleeper} +sleep", heard, re.MULTILINE), heard
@@ -114,7 +114,7 @@ def test_stop_look_and_go_on(debuggee: Debuggee, way: str) -> None:
     assert said(debuggee, "uptime")  # it goes on
 
 
-@pytest.mark.parametrize("way", [gdb.KGDB, gdb.STUB])
+@pytest.mark.parametrize("way", [halt.KGDB, halt.STUB])
 def test_a_module_loaded_later(
     debuggee: Debuggee, folder: Path, way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +132,7 @@ def test_a_module_loaded_later(
     assert re.search(r"^#1 .*process_one_work", heard, re.MULTILINE), heard
     assert "$1 = 1" in heard
     # KGDB says that it stopped, and not why.
-    watched = r"Old value = 1\nNew value = 2" if way == gdb.STUB else r"(?s)SIGTRAP.*SIGTRAP"
+    watched = r"Old value = 1\nNew value = 2" if way == halt.STUB else r"(?s)SIGTRAP.*SIGTRAP"
     assert re.search(watched, heard), heard
     assert "$2 = 2" in heard
     assert said(debuggee, "cat /sys/module/ticker/parameters/step") == "1000"
@@ -165,8 +165,8 @@ def test_the_console_is_a_shell(debuggee: Debuggee) -> None:
 
 
 def test_a_dropped_session_leaves_it_in_the_debugger_and_reset_mends(debuggee: Debuggee) -> None:
-    argv, env = gdb.words(debuggee, gdb.KGDB, ["-batch", "-ex", "shell sleep 60"])
-    with gdb.line(debuggee, gdb.KGDB):
+    argv, env = gdb.words(debuggee, halt.KGDB, ["-batch", "-ex", "shell sleep 60"])
+    with halt.line(debuggee, halt.KGDB):
         spawn = pexpect.spawn(argv[0], argv[1:], env={**os.environ, **env}, timeout=60)
         spawn.expect("kgdb_breakpoint")
         os.killpg(spawn.pid, signal.SIGKILL)
@@ -179,8 +179,8 @@ def test_a_dropped_session_leaves_it_in_the_debugger_and_reset_mends(debuggee: D
 
 
 def test_a_stopped_stub_goes_on_when_gdb_has_gone(debuggee: Debuggee) -> None:
-    argv, env = gdb.words(debuggee, gdb.STUB, ["-batch", "-ex", "shell sleep 60"])
-    with gdb.line(debuggee, gdb.STUB):
+    argv, env = gdb.words(debuggee, halt.STUB, ["-batch", "-ex", "shell sleep 60"])
+    with halt.line(debuggee, halt.STUB):
         spawn = pexpect.spawn(argv[0], argv[1:], env={**os.environ, **env}, timeout=60)
         spawn.expect("halt")
         assert lifecycle.state(debuggee) == "paused"
@@ -190,14 +190,14 @@ def test_a_stopped_stub_goes_on_when_gdb_has_gone(debuggee: Debuggee) -> None:
 
 
 def test_a_line_is_for_one(debuggee: Debuggee) -> None:
-    with gdb.line(debuggee, gdb.STUB), pytest.raises(KlabError, match="the stub line of test"):
-        session(debuggee, gdb.STUB, "bt")
+    with halt.line(debuggee, halt.STUB), pytest.raises(KlabError, match="the stub line of test"):
+        session(debuggee, halt.STUB, "bt")
 
 
 def test_a_panic_enters_the_debugger(debuggee: Debuggee) -> None:
     agent.begin(debuggee, ["echo c >/proc/sysrq-trigger"])
     time.sleep(1)  # until it has come to that
-    heard = session(debuggee, gdb.KGDB, "bt", "detach")
+    heard = session(debuggee, halt.KGDB, "bt", "detach")
     assert "sysrq_handle_crash" in heard
     with pytest.raises(KlabError, match="does not answer"):
         agent.call(debuggee, ["true"], deadline_s=1)

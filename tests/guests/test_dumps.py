@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from klab import sandbox
-from klab.debuggee import agent, dumps, gdb, kdump, lifecycle, model
+from klab.debuggee import agent, crash, dumps, gdb, halt, kdump, lifecycle, model
 from klab.debuggee.model import Debuggee
 from klab.errors import KlabError
 from klab.guest import initramfs
@@ -53,7 +53,7 @@ def debuggee() -> Debuggee:
     known = model.load(NAME)
     if known and known.kdump:
         return lifecycle.reset(NAME)
-    return lifecycle.up(NAME, "lab", crashkernel=0)[0]
+    return lifecycle.up(NAME, "lab", dumps_at_crash=True)[0]
 
 
 def said(debuggee: Debuggee, line: str) -> str:
@@ -64,7 +64,7 @@ def said(debuggee: Debuggee, line: str) -> str:
 
 def opened(dump: dumps.Dump, tool: str, *more: str) -> str:
     """What crash or drgn prints."""
-    argv, env = dumps.words(dump, tool, more)
+    argv, env = crash.words(dump, tool, more)
     done = subprocess.run(
         argv, env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True, check=False
     )
@@ -132,7 +132,7 @@ def test_a_live_dump(debuggee: Debuggee, tmp_path: Path, monkeypatch: pytest.Mon
     found = drgn(dump, tmp_path, monkeypatch, sleeper, "klab-mark-live")
     assert (found["sleeper"], found["mark"], found["crashed"]) == (["sleep"], ["True"], ["None"])
     with pytest.raises(KlabError, match="AMD_MEM_ENCRYPT") as error:
-        dumps.words(dump, "crash")
+        crash.words(dump, "crash")
     assert "klab dump drgn" in error.value.mend
 
 
@@ -151,17 +151,17 @@ def test_one_that_hangs_can_be_dumped(
 
 def test_no_kgdb_beside_kdump(debuggee: Debuggee) -> None:
     with pytest.raises(KlabError, match="has no KGDB"):
-        gdb.batch(debuggee, gdb.KGDB, ["detach"], deadline_s=60)
-    assert "idle" in gdb.batch(debuggee, gdb.STUB, ["bt", "detach"], deadline_s=60)
+        gdb.batch(debuggee, halt.KGDB, ["detach"], deadline_s=60)
+    assert "idle" in gdb.batch(debuggee, halt.STUB, ["bt", "detach"], deadline_s=60)
 
 
 def test_too_little_is_refused_before_anything_runs(place: Path) -> None:
     with pytest.raises(KlabError, match="crashkernel=16M is too small") as error:
-        lifecycle.up("small", "lab", crashkernel=16)
+        lifecycle.up("small", "lab", dumps_at_crash=True, crashkernel=16)
     least = re.search(r"--crashkernel (\d+)", error.value.mend)
     assert least
     with pytest.raises(KlabError, match="cannot be kept free"):
-        lifecycle.up("small", "lab", crashkernel=0, memory=int(least[1]))
+        lifecycle.up("small", "lab", dumps_at_crash=True, memory=int(least[1]))
     assert model.load("small") is None
 
 

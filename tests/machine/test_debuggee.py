@@ -16,7 +16,7 @@ LOOK = "src/klab/desk/debuggees.py; roles/lab_machine/files/klab"
 @pytest.fixture(scope="module")
 def debuggee(machine: Machine) -> Iterator[Machine]:
     """The machine, with its debuggee up."""
-    answers(machine, "up lab")
+    answers(machine, "up --beside lab")
     yield machine
     answers(machine, "down")
 
@@ -48,6 +48,19 @@ def test_gdb_stops_it_and_lets_it_go(debuggee: Machine, way: str, top: str) -> N
     assert "It runs" in answers(debuggee, "status")
 
 
+def test_another_vmlinux_is_refused(debuggee: Machine) -> None:
+    release = debuggee.run("uname -r").out.strip()
+    vmlinux = f"/usr/lib/debug/lib/modules/{release}/vmlinux"
+    debuggee.run(f"sudo mount --bind /bin/ls {vmlinux}")
+    try:
+        said = answers(debuggee, "gdb -- -batch -ex bt", code=1)
+    finally:
+        debuggee.run(f"sudo umount {vmlinux}")
+    assert f"not on this machine: {vmlinux}" in said
+    assert "klab debuggee up with this machine's own flavour" in said
+    assert "It runs" in answers(debuggee, "status")
+
+
 def test_kdb_at_a_terminal(debuggee: Machine) -> None:
     ssh = [
         "-tt",
@@ -75,18 +88,18 @@ def test_reset_mends_what_stands_still(debuggee: Machine) -> None:
 
 
 def test_without_symbols_there_is_no_gdb(debuggee: Machine) -> None:
-    assert "is up on kernel lab" in answers(debuggee, "up stock", code=1)
+    assert "is up on kernel lab" in answers(debuggee, "up --beside stock", code=1)
     answers(debuggee, "down")
     assert "is down" in answers(debuggee, "gdb", code=1)
-    answers(debuggee, "up stock")
+    answers(debuggee, "up --beside stock")
     assert "has no symbols" in answers(debuggee, "gdb", code=1)
     answers(debuggee, "down")
-    answers(debuggee, "up lab")
+    answers(debuggee, "up --beside lab")
 
 
 def test_a_crash_is_opened_on_the_machine(debuggee: Machine) -> None:
     answers(debuggee, "down")
-    answers(debuggee, "up --kdump lab")
+    answers(debuggee, "up --beside --kdump lab")
     said = answers(debuggee, "run -- sh -c 'echo klab-mark >/dev/kmsg; echo c >/proc/sysrq-trigger'", code=1)
     assert "klab dump list shows its dump" in said
     assert "It runs" in answers(debuggee, "status"), "it is not up again"
@@ -105,4 +118,4 @@ def test_a_crash_is_opened_on_the_machine(debuggee: Machine) -> None:
     debuggee.run("echo 'print(prog.crashed_thread().name)' >who.py")
     assert "sh" in debuggee.run("klab dump drgn who.py 2>&1", deadline_s=SLOW_S).out
     answers(debuggee, "down")
-    answers(debuggee, "up lab")
+    answers(debuggee, "up --beside lab")

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Sandbox
 from klab import store
-from klab.kernel import artefact
+from klab.kernel import artefact, cached
 from klab.machine import model
 
 
@@ -143,7 +143,7 @@ def test_stale_pid_file(sandbox: Sandbox, loose: list[str]) -> None:
 def test_two_builds_at_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("KLAB_CACHE", "KLAB_KERNELS", "KLAB_BUILD_ROOT"):
         monkeypatch.setenv(name, sandbox.env[name])
-    with store.drafting(artefact.KIND, artefact.plan("tiny", {"host": "tests"}).digest):
+    with store.drafting(cached.KIND, artefact.plan("tiny", {"host": "tests"}).digest):
         sandbox.klab("kernel", "build", "--flavour", "tiny").refused(
             f"another klab run (pid {os.getpid()}) is already at work on kernels", step="lock", mend="wait"
         )

@@ -15,6 +15,7 @@ import pytest
 from klab import catalogue, sandbox
 from klab.desk import guests, place, record, server, talk
 from klab.errors import KlabError
+from klab.kernel import artefact
 
 
 def packed(*members: tuple[str, bytes | None], **extra: object) -> bytes:
@@ -175,11 +176,11 @@ def test_a_guest_gets_what_was_made_for_its_kernel(seat, monkeypatch, code: int,
         runs.append(files["klab/share/it.ko"][1])
         return SimpleNamespace(status=0, results={}, sent=())
 
-    monkeypatch.setattr(guests.artefact, "get", lambda flavour: kernel)
+    monkeypatch.setattr(artefact, "get", lambda flavour: kernel)
     monkeypatch.setattr(guests.modules, "files", lambda kernel: {})
     monkeypatch.setattr(guests.places, "get", lambda machine, place, folder: True)
     monkeypatch.setattr(guests.places, "update", lambda *_: None)
-    monkeypatch.setattr(guests.sandbox, "run", build)
+    monkeypatch.setattr(sandbox, "run", build)
     monkeypatch.setattr(guests.runner, "run", run)
     found = guests.run(seat, "./a/b", "lab", ["true"], base="tiny", tell=said.append, make=True)
     assert (found, runs) == (code, [b"built"] * ran)
@@ -198,8 +199,8 @@ def test_a_guest_has_what_the_lab_of_its_folder_needs(seat, monkeypatch, place: 
         return SimpleNamespace(status=0, results={}, sent=(b"over the wire",))
 
     labs = {"m/l": SimpleNamespace(needs=needs)}
-    monkeypatch.setattr(guests.catalogue, "load", lambda: SimpleNamespace(labs=labs))
-    monkeypatch.setattr(guests.artefact, "get", lambda flavour: SimpleNamespace(file=Path))
+    monkeypatch.setattr(catalogue, "load", lambda: SimpleNamespace(labs=labs))
+    monkeypatch.setattr(artefact, "get", lambda flavour: SimpleNamespace(file=Path))
     monkeypatch.setattr(guests.modules, "files", lambda kernel: {})
     monkeypatch.setattr(guests.places, "get", lambda machine, place, folder: True)
     monkeypatch.setattr(guests.places, "update", lambda *_: None)
@@ -216,7 +217,7 @@ def test_the_console_of_a_lost_guest_is_shown(seat, monkeypatch) -> None:
         keep.write_bytes(b"a report of many lines\n")
         raise KlabError("the guest was lost")
 
-    monkeypatch.setattr(guests.artefact, "get", lambda flavour: SimpleNamespace(file=Path))
+    monkeypatch.setattr(artefact, "get", lambda flavour: SimpleNamespace(file=Path))
     monkeypatch.setattr(guests.modules, "files", lambda kernel: {})
     monkeypatch.setattr(guests.runner, "run", run)
     with pytest.raises(KlabError, match="was lost"):

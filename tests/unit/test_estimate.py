@@ -9,7 +9,7 @@ import pytest
 
 from fixtures import fakekernels
 from klab import store
-from klab.kernel import artefact, estimate, flavour, kbuild
+from klab.kernel import artefact, cached, estimate, flavour, kbuild
 from klab.paths import repo_dir
 from klab.progress import remember
 
@@ -69,7 +69,7 @@ def said(tmp_path: Path, plan: artefact.Plan, *, fresh: bool = True) -> tuple[in
 
 def built(flavour_name: str, wall_s: float, objects: int, **cost: object) -> None:
     body = {"flavour": flavour_name, "cost": {"wall_s": wall_s, "objects": objects, "resumed": False, **cost}}
-    with store.drafting(artefact.KIND, f"{objects:064x}") as draft:
+    with store.drafting(cached.KIND, f"{objects:064x}") as draft:
         draft.publish(body, [])
 
 

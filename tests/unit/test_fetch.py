@@ -14,7 +14,7 @@ from fixtures import debs, places
 from klab import digest, mirror, store
 from klab.cli.source import command
 from klab.errors import KlabError
-from klab.kernel import artefact, build, flavour
+from klab.kernel import build, cached, flavour
 
 RELEASE = "9.0.7+deb13-amd64"
 UNAME_V = "#1 SMP PREEMPT_DYNAMIC Debian 9.0.7-1 (2026-01-01)"
@@ -77,7 +77,7 @@ def refused(what: str, *, step: str, mend: str = "") -> None:
     assert step in caught.value.step
     assert caught.value.mend
     assert mend in caught.value.mend
-    assert store.entries(artefact.KIND) == []
+    assert store.entries(cached.KIND) == []
 
 
 def manifest_of(archive: Path) -> dict[str, Any]:

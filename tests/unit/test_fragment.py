@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from klab.errors import KlabError
+from klab.kernel.dotconfig import read_config
 from klab.kernel.fragment import combine, parse
-from klab.kernel.resolve import dropped, read_config
+from klab.kernel.resolve import dropped
 
 
 def fragment(folder: Path, name: str, text: str) -> Path:

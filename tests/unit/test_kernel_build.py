@@ -14,7 +14,7 @@ import yaml
 from fixtures import fakekernels, places
 from klab import digest, store
 from klab.errors import KlabError
-from klab.kernel import artefact, build, flavour, source
+from klab.kernel import artefact, build, cached, flavour, source
 
 SYMBOLS = ["BPF_SYSCALL=y", "DEBUG_INFO_DWARF5=y", "EXT4=y", "FUSE=m", "MODULES=y"]
 BASE = "\n".join(["# Enough to boot.", *(f"CONFIG_{symbol}" for symbol in SYMBOLS), ""])
@@ -164,7 +164,7 @@ def test_a_build_that_was_killed_goes_on(kernels: Path) -> None:
 
 def test_a_build_that_is_under_way_is_not_started_twice(kernels: Path) -> None:
     tools = {"host": "tests"}
-    with store.drafting(artefact.KIND, artefact.plan("lab", tools).digest, keep=True):
+    with store.drafting(cached.KIND, artefact.plan("lab", tools).digest, keep=True):
         done = subprocess.run(
             [sys.executable, "-m", "klab", "kernel", "build"], capture_output=True, text=True, check=False
         )
@@ -196,7 +196,7 @@ def test_an_artefact_outlives_its_flavour(kernels: Path) -> None:
     path = kernels / "flavours.yml"
     path.write_text(path.read_text().replace("lab:", "other:"))
     flavour.read.cache_clear()
-    (entry,) = store.entries(artefact.KIND)
+    (entry,) = store.entries(cached.KIND)
     assert build.describe(entry)["flavour"] == "lab"
     with pytest.raises(KlabError):
         build.hand_over(entry, "lab")

@@ -188,6 +188,17 @@ def test_a_swept_file_keeps_its_age_only_with_its_content(tmp_path: Path) -> Non
     assert not (generated / "gone.h").exists()
 
 
+def test_what_is_derived_from_the_config_is_derived_before_it_is_used(tmp_path: Path) -> None:
+    tree = outtree.Outtree(tmp_path, fresh=False)
+    derived = tree.out / "include/config/auto.conf"
+    derived.parent.mkdir(parents=True)
+    (tree.out / ".config").touch()
+    derived.touch()
+    time.sleep(0.01)
+    outtree.sweep(tree)
+    assert (tree.out / ".config").stat().st_mtime_ns > derived.stat().st_mtime_ns
+
+
 def test_another_source_gets_another_tree(kernels: Path) -> None:
     made(kernels, TOOL)
     path = kernels / "flavours.yml"

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from klab import mirror, needs, preflight
+from klab import mirror, needs, preflight, store
 from klab.cli import doctor
+from klab.debuggee import proved
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,15 @@ def test_unknown_flavour_is_red():
     check, _ = preflight.plan(preflight.Run(flavour="nope"))
     assert check.status == preflight.BAD
     assert "nope" in check.seen
+
+
+@pytest.mark.parametrize(("versions", "status"), [({"crash": "8.0.6-1"}, "ok"), ({"crash": "9.1-1"}, "note")])
+def test_tools_that_nobody_tried_on_dumps_of_this_kernel(monkeypatch, versions, status):
+    root = store.Entry("roots", "0" * 64, Path("/"), {"versions": versions})
+    monkeypatch.setattr(proved.root, "find", lambda name: root)
+    check = preflight.dump_tools(preflight.Run())
+    assert check.status == status
+    assert ("8.0.6, here is 9.1" in check.seen) == (status == "note")
 
 
 def test_unreachable_archive(monkeypatch):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from klab.kernel import source
+from klab.kernel.dotconfig import read_config
 from klab.kernel.flavour import built as flavour
-from klab.kernel.resolve import read_config
 from klab.testing import expect
 
 # Files and the symbol that decides about them; "" for what every kernel has.

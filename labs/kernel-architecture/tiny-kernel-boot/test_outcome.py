@@ -10,7 +10,7 @@ import pytest
 
 from klab import accel
 from klab.guest import bare, initramfs
-from klab.kernel.resolve import read_config
+from klab.kernel.dotconfig import read_config
 from klab.kernel.student import Wanted
 from klab.testing import expect
 from klab.testing.guests import gate

@@ -19,7 +19,7 @@ from klab import digest as digests
 from klab import namespace, store
 from klab.archive import debug, index, keys, place
 from klab.errors import KlabError
-from klab.kernel import artefact
+from klab.kernel import cached
 from klab.kernel.root import Toolroot
 from klab.machine.disk import adopt
 
@@ -47,7 +47,7 @@ def _package(path: Path) -> place.Package:
 
 def _whole(entry: store.Entry) -> None:
     """Raise KlabError unless a kernel's files are, hashed anew, what was stored."""
-    if entry.kind == artefact.KIND and store.find(entry.kind, entry.digest, thorough=True) is None:
+    if entry.kind == cached.KIND and store.find(entry.kind, entry.digest, thorough=True) is None:
         flavour = entry.manifest["flavour"]
         raise KlabError(
             f"the kernel of flavour '{flavour}' was damaged in the cache; it has been moved aside",

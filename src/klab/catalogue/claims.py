@@ -10,7 +10,7 @@ from functools import cache
 from klab.catalogue.model import Course, Lab
 from klab.described import line_of
 from klab.errors import KlabError
-from klab.kernel import artefact, resolve
+from klab.kernel import artefact, dotconfig
 from klab.kernel import flavour as flavours
 
 STEP = "catalogue: check"
@@ -20,7 +20,7 @@ STEP = "catalogue: check"
 def _config(name: str) -> dict[str, str] | None:
     """The resolved config of a flavour's kernel, or None when it is not in the cache."""
     entry = artefact.find(name)
-    return resolve.read_config(entry.file("config").read_text()) if entry else None
+    return dotconfig.read_config(entry.file("config").read_text()) if entry else None
 
 
 @cache

@@ -19,13 +19,14 @@ from klab.machine import model
 from klab.paths import cache_dir
 
 KINDS = [
-    *("roots", "sources", "kernels", "modules", "probes", "guests", "rootfs", "images"),
+    *("roots", "sources", "kernels", "modules", "symbols", "debugs", "probes"),
+    *("initramfs", "guests", "inside", "rootfs", "images"),
     *(student.REFERENCE, student.KIND),
 ]
 # Of what sort an entry is, as its manifest tells: a new kernel of one flavour supersedes
 # none of another.
 SORT = {"roots": "toolchain", "guests": "guest"}
-SORT |= dict.fromkeys(("kernels", "modules", "probes", "images"), "flavour")
+SORT |= dict.fromkeys(("kernels", "modules", "symbols", "debugs", "probes", "images"), "flavour")
 SORT |= dict.fromkeys((student.REFERENCE, student.KIND), "fragments")
 
 

@@ -11,7 +11,7 @@ import click
 
 from klab.cli.guest import LOST, file_option, laid
 from klab.cli.verb import Outcome, verb
-from klab.debuggee import agent, gdb, lifecycle, lines, model
+from klab.debuggee import agent, gdb, halt, lifecycle, lines, model
 from klab.debuggee.proved import unproved
 from klab.errors import KlabError
 from klab.guest import qemu
@@ -43,8 +43,15 @@ def up(
 
     Example: klab debuggee up lab
     """
-    room = crashkernel or 0 if kdump or crashkernel else None
-    found, changed = lifecycle.up(name, flavour, base=base, memory=memory, cpus=cpus, crashkernel=room)
+    found, changed = lifecycle.up(
+        name,
+        flavour,
+        base=base,
+        memory=memory,
+        cpus=cpus,
+        dumps_at_crash=kdump or bool(crashkernel),
+        crashkernel=crashkernel or 0,
+    )
     said = f"{name} is up{'' if changed else ' already'}: flavour {flavour}, {memory} MiB, {cpus} CPU"
     said += f"\n  console: {tilde(found.console)}"
     if found.kdump:
@@ -113,8 +120,8 @@ def run(name: str, extra: tuple[Path, ...], timeout: float, words: tuple[str, ..
 
 @command.command("gdb", context_settings=ways)
 @name_option
-@click.option("--kgdb", "way", flag_value=gdb.KGDB, default=True, help="The kernel stops itself (default).")
-@click.option("--stub", "way", flag_value=gdb.STUB, help="QEMU stops it, whatever it does.")
+@click.option("--kgdb", "way", flag_value=halt.KGDB, default=True, help="The kernel stops itself (default).")
+@click.option("--stub", "way", flag_value=halt.STUB, help="QEMU stops it, whatever it does.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def debug(name: str, way: str, words: tuple[str, ...]) -> None:
     """Open gdb on a debuggee's kernel: stopped, with its symbols and helpers (lx-…). WORDS are gdb's.
@@ -146,13 +153,13 @@ def kdb(name: str) -> None:
 
     Example: klab debuggee kdb
     """
-    _attach(name, gdb.KGDB, gdb.LINES[gdb.KGDB], gdb.prompt)
+    _attach(name, halt.KGDB, halt.LINES[halt.KGDB], halt.prompt)
 
 
 def _attach(name: str, way: str, line: str, wake: Callable[[model.Debuggee], bytes]) -> None:
     try:
         debuggee = lifecycle.get(name)
-        with gdb.alone(debuggee, way):
+        with halt.alone(debuggee, way):
             lines.attach(debuggee, line, lambda: wake(debuggee))
     except KlabError as error:
         print(f"klab: {error}", file=sys.stderr)

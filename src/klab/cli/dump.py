@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 
 import click
@@ -14,6 +13,7 @@ import click
 from klab.cli.debuggee import name_option, ways
 from klab.cli.guest import LOST
 from klab.cli.verb import Outcome, verb
+from klab.debuggee import crash as readers
 from klab.debuggee import dumps, lifecycle
 from klab.errors import KlabError
 from klab.paths import tilde
@@ -49,16 +49,13 @@ def listing(name: str) -> Outcome:
 
 
 def _told(dump: dumps.Dump) -> str:
-    when = time.strftime("%F %T", time.localtime(dump.taken))
-    return (
-        f"{dump.name}  {dump.how:<6} {when}  {dump.size >> 20:>5} MiB  {dump.release}  {tilde(dump.vmcore)}"
-    )
+    return f"{dump.told}  {tilde(dump.vmcore)}"
 
 
 def _open(tool: str, name: str, which: str, words: tuple[str, ...]) -> None:
     try:
         lifecycle.settled(name)
-        argv, env = dumps.words(dumps.get(name, which), tool, words)
+        argv, env = readers.words(dumps.get(name, which), tool, words)
         code = subprocess.run(argv, env={**os.environ, **env}, check=False).returncode
     except KlabError as error:
         print(f"klab: {error}", file=sys.stderr)

@@ -8,8 +8,8 @@ import click
 from klab import digest as digests
 from klab import store
 from klab.cli.verb import Outcome, check_option
-from klab.kernel import artefact, elsewhere
 from klab.kernel import build as builder
+from klab.kernel import cached, elsewhere
 
 digest_option = click.option("--digest", required=True, help="The whole digest of the artefact.")
 
@@ -21,7 +21,7 @@ def incoming(digest: str) -> Outcome:
     Example: klab kernel incoming --digest DIGEST --json
     """
     folder = elsewhere.incoming(digest)
-    present = store.find(artefact.KIND, digest) is not None
+    present = store.find(cached.KIND, digest) is not None
     said = "is in the cache" if present else f"is awaited in {folder}"
     data = {"present": present, "folder": str(folder)}
     return Outcome(False, f"kernel {digests.short(digest)} {said}", data)
@@ -35,7 +35,7 @@ def adopt(digest: str, check: bool) -> Outcome:
     Example: klab kernel adopt --digest DIGEST
     """
     short = digests.short(digest)
-    if entry := store.find(artefact.KIND, digest):
+    if entry := store.find(cached.KIND, digest):
         return Outcome(False, f"kernel {short} is in the cache", builder.describe(entry))
     if check:
         return Outcome(True, f"kernel {short} would be taken from {elsewhere.incoming(digest)}")

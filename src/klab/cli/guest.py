@@ -12,10 +12,11 @@ from pathlib import Path
 import click
 
 from klab import accel, store
+from klab.cli.verb import Outcome, check_option, verb
 from klab.errors import KlabError
-from klab.guest import initramfs, modules, qemu, runner, terminal, wire
+from klab.guest import initramfs, modules, pack, qemu, runner, terminal, wire
 from klab.guest import share as sharing
-from klab.kernel import artefact
+from klab.kernel import cached
 from klab.machine import parts
 from klab.paths import log_dir, tilde
 
@@ -98,7 +99,7 @@ def run(
     try:
         chosen = parts.kernel(kernel)
         files = laid(extra)
-        if entry := store.find(artefact.KIND, chosen.digest):
+        if entry := store.find(cached.KIND, chosen.digest):
             files |= modules.files(entry, names)
         asked = None if words else terminal.Terminal(terminal.here(), sys.stdin.fileno(), show)
         line = asked.shell(base) if asked else runner.line(words)
@@ -128,3 +129,17 @@ def run(
         print(f"klab: {error}\n  console: {tilde(keep)}", file=sys.stderr)
         sys.exit(LOST)
     sys.exit(ran.status)
+
+
+@verb(command, "pack")
+@check_option
+def pack_(check: bool) -> Outcome:
+    """Pack what role micro_guest lays on a lab machine, so that guests run inside of it.
+
+    Example: klab guest pack
+    """
+    if check:
+        return Outcome(False, "it would be packed unless it is in the cache", {"archive": "", "digest": ""})
+    made = pack.ensure()
+    archive = made.file(pack.NAME)
+    return Outcome(False, tilde(archive), {"archive": archive, "digest": made.digest})

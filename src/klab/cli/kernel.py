@@ -14,7 +14,7 @@ from klab import store
 from klab.cli import debug, elsewhere
 from klab.cli.observe import observe
 from klab.cli.verb import Outcome, check_option, verb
-from klab.kernel import artefact, reproduce, resolve, root, source
+from klab.kernel import artefact, cached, reproduce, resolve, root, source
 from klab.kernel import build as builder
 from klab.kernel import flavour as flavours
 from klab.paths import log_dir
@@ -112,7 +112,7 @@ def list_all() -> Outcome:
 
     Example: klab kernel list
     """
-    found = [builder.describe(entry) for entry in store.entries(artefact.KIND)]
+    found = [builder.describe(entry) for entry in store.entries(cached.KIND)]
     lines = [f"{digests.short(str(k['digest']))}  {k['flavour']:<8} {k['release']}" for k in found]
     return Outcome(False, "\n".join(lines) or "no kernel in the cache", {"kernels": found})
 

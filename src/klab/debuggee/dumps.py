@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dumps of debuggees: taken by a capture kernel or by QEMU, kept, listed, opened with crash and drgn.
+"""Dumps of debuggees: taken by a capture kernel or by QEMU, kept, and listed. crash.py opens them.
 
 Each is a folder in the state directory, <debuggee>/<UTC time>, with `vmcore` in the compressed format
 of kdump and `dump.json`. None is ever deleted by klab.
@@ -16,21 +16,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from klab import run, store
-from klab.debuggee import kdump, model, monitor
+from klab.debuggee import kdump, monitor
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
-from klab.kernel import artefact, root, symbols
+from klab.kernel import cached, supply, symbols
 from klab.paths import log_dir, state_dir, tilde
 
-ROOT = "debug"
-VC_STACKS = "CONFIG_AMD_MEM_ENCRYPT=y"  # crash 8.0.6 reads stacks of 0 bytes where it is not
 HEADER = 64  # bytes of an ELF file's header
 PANIC, LIVE = "panic", "live"
 VMCORE, FILE = "vmcore", "dump.json"
 LIVE_S = 120.0
 # What a dump leaves out: pages of zeros, of the page cache, of programs, and free ones (makedumpfile(8)).
 LEVEL = "31"
-PLACE, KERNEL, HERE = "/klab/dump", "/klab/kernel", "/klab/here"
+PLACE, SOURCE = "/klab/dump", "/klab/source"
 
 
 @dataclass(frozen=True)
@@ -53,13 +51,13 @@ class Dump:
 
     def artefact(self) -> store.Entry:
         """The kernel that it is a dump of. Raises KlabError when the cache has it no more."""
-        if entry := store.find(artefact.KIND, self.kernel):
-            return entry
-        raise KlabError(
-            f"the kernel {self.kernel[:12]} of the dump {self.name} is not in the cache any more",
-            step=STEP,
-            mend=f"klab kernel build --flavour {self.flavour} (of the same state of klab)",
-        )
+        return cached.get(self.kernel, self.flavour, f"the dump {self.name}", STEP)
+
+    @property
+    def told(self) -> str:
+        """It in a line, for people."""
+        when = time.strftime("%F %T", time.localtime(self.taken))
+        return f"{self.name}  {self.how:<6} {when}  {self.size >> 20:>5} MiB  {self.release}"
 
 
 def place(debuggee: str) -> Path:
@@ -88,7 +86,7 @@ def get(debuggee: str, name: str = "") -> Dump:
         raise KlabError(
             f"there is no dump {name or 'of ' + debuggee}".rstrip(),
             step=STEP,
-            mend="klab debuggee dumps lists them; klab debuggee dump takes one",
+            mend="klab dump list shows them; klab dump take takes one",
         )
     dump = found[-1]
     size = dump.vmcore.stat().st_size if dump.vmcore.exists() else 0
@@ -97,7 +95,7 @@ def get(debuggee: str, name: str = "") -> Dump:
             f"the dump {dump.name} is not whole: {size} of {dump.size} bytes",
             step=STEP,
             log=dump.vmcore,
-            mend="copy it again, or take another one: klab debuggee dump",
+            mend="copy it again, or take another one: klab dump take",
         )
     return dump
 
@@ -117,13 +115,11 @@ def room(memory: int) -> None:
 
 def _ordered(source: Path, options: Sequence[str], folder: Path) -> None:
     """`makedumpfile` from `source` into the folder's vmcore. Raises KlabError with what it said."""
-    tools = root.ready(ROOT).with_binds({PLACE: folder, "/klab/source": source.parent})
+    tools = supply.tools(symbols.ROOT, {PLACE: folder, SOURCE: source.parent})
+    given, made = f"{tools.inside(SOURCE)}/{source.name}", f"{tools.inside(PLACE)}/{VMCORE}"
+    # What was flattened (-R) is read from standard input.
+    words = f"makedumpfile {' '.join(options)} {f'{made} <{given}' if '-R' in options else f'{given} {made}'}"
     log = log_dir() / "debuggee-dump.log"
-    inside = f"{tools.inside(PLACE)}/{VMCORE}"
-    given = f"{tools.inside('/klab/source')}/{source.name}"
-    words = f"makedumpfile {' '.join(options)} {inside} <{given}"
-    if "-R" not in options:
-        words = f"makedumpfile {' '.join(options)} {given} {inside}"
     run.logged(tools.argv(["sh", "-c", words]), log=log, step=f"{STEP}: order the dump", env=tools.env())
 
 
@@ -201,22 +197,3 @@ def live(debuggee: Debuggee) -> Dump:
         return _keep(debuggee, LIVE, raw, ["-l", "-d", LEVEL])
     finally:
         raw.unlink(missing_ok=True)
-
-
-def words(dump: Dump, tool: str, more: Sequence[str] = ()) -> tuple[list[str], dict[str, str]]:
-    """crash's or drgn's command line on a dump, and its environment. more: words of the caller's."""
-    kernel = dump.artefact()
-    if tool == "crash" and dump.how == LIVE and VC_STACKS not in kernel.file("config").read_text():
-        raise KlabError(
-            f"crash cannot open {dump.name}: it looks for a panic on all stacks, and fails at those of"
-            f" #VC exceptions, for which this kernel has no room ({VC_STACKS} is not set)",
-            step=STEP,
-            mend="klab dump drgn; crash opens what a panic leaves: klab debuggee up --kdump",
-        )
-    vmlinux = symbols.ensure(model.symbols(kernel, dump.flavour))
-    binds = {KERNEL: vmlinux.parent, PLACE: dump.vmcore.parent, HERE: Path.cwd()}
-    tools = root.ready(ROOT).with_binds(binds)
-    core, names = f"{PLACE}/{VMCORE}", f"{KERNEL}/{symbols.NAME}"
-    named = {"crash": ["crash", *more, names, core], "drgn": ["drgn", "-c", core, "-s", names, *more]}
-    line = ["sh", "-c", f'cd {HERE} && exec "$@"', "klab", *named[tool]]
-    return tools.argv(line), tools.env()

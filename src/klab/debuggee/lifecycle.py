@@ -13,12 +13,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from klab import accel
-from klab.debuggee import agent, dumps, gdb, kdump, model, monitor
+from klab.debuggee import agent, dumps, halt, kdump, model, monitor
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
 from klab.guest import initramfs, kept, qemu, runner
-from klab.kernel import artefact
-from klab.kernel import flavour as flavours
+from klab.kernel import supply
 from klab.machine import process
 from klab.paths import data_file
 from klab.run import TIED, tail
@@ -47,19 +46,20 @@ def up(
     base: str = qemu.TINY,
     memory: int = MEMORY,
     cpus: int = 1,
-    crashkernel: int | None = None,
+    dumps_at_crash: bool = False,
+    crashkernel: int = 0,
     tied: bool = False,
 ) -> tuple[Debuggee, bool]:
     """A debuggee of that name on a flavour's kernel, and whether it was put up now.
 
-    memory in MiB. crashkernel: MiB to keep free for a kernel that writes a dump after a crash, 0 for as
-    many as it needs; None: no such kernel. tied: it ends with this process. Raises KlabError when the
-    kernel is not built, there is no room for a dump, or another one is up already.
+    memory in MiB. dumps_at_crash: another kernel writes a dump after a crash, for which crashkernel MiB are
+    kept free (0: as many as it needs). tied: it ends with this process. Raises KlabError when the kernel is
+    not built, there is no room for a dump, or another one is up already.
     """
     with model.changing(name):
-        kernel = artefact.get(flavour)
+        kernel = supply.kernel(flavour)
         known = model.load(name)
-        if crashkernel is not None:
+        if dumps_at_crash:
             dumps.room(memory)
             base = qemu.DEBIAN  # makedumpfile is Debian's
             crashkernel = kdump.reserve(crashkernel, memory, kernel.file("bzImage"), initramfs.ensure())
@@ -73,7 +73,7 @@ def up(
             cpus=cpus,
             accel=accel.probe().accel,
             started=int(time.time()),
-            kdump=crashkernel or 0,
+            kdump=crashkernel,
             tied=tied,
         )
         if known and known.pid:
@@ -128,7 +128,7 @@ def state(debuggee: Debuggee) -> str:
     """What a debuggee that is up does, as STATES has it."""
     if monitor.state(debuggee) != "running":
         return "paused"
-    return "running" if agent.answers(debuggee, gdb.ANSWER_S) else "silent"
+    return "running" if halt.answers(debuggee) else "silent"
 
 
 def _anew(known: Debuggee | None, wanted: Debuggee) -> Debuggee:
@@ -149,7 +149,7 @@ def _start(wanted: Debuggee) -> Debuggee:
         which=wanted.accel,
         memory=wanted.memory,
         cpus=wanted.cpus,
-        cmdline=" ".join([*flavours.load(wanted.flavour).cmdline, own]),
+        cmdline=f"{supply.cmdline(wanted.flavour)} {own}".strip(),
         base=wanted.base,
         devices=("vmcoreinfo",),
         entry=kernel,
@@ -174,8 +174,7 @@ def _start(wanted: Debuggee) -> Debuggee:
         runner.hand_over(wanted.place, {"klab/command": (initramfs.PROGRAM, command)})
         agent.wait(wanted, 0, UP_S)
         if wanted.kdump:
-            then = kdump.cmdline(" ".join(flavours.load(wanted.flavour).cmdline))
-            kdump.load(wanted, then)
+            kdump.load(wanted, kdump.cmdline(supply.cmdline(wanted.flavour)))
         known = replace(wanted, build_id=_build_id(agent.call(wanted, ["cat /sys/kernel/notes"]).output))
         model.save(known)
     except BaseException as error:

@@ -12,14 +12,15 @@ from pathlib import Path
 
 from klab import lock, sockets
 from klab.errors import KlabError
-from klab.kernel import artefact
+from klab.kernel import cached
 from klab.machine import model as machines
 from klab.machine import process
 from klab.paths import state_dir
-from klab.store import Entry, find
+from klab.store import Entry
 
 FILE = "debuggee.json"
 STEP = "debuggee"
+HERE = "/klab/here"  # the folder that a debugger was called in, as it sees that
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,7 @@ class Debuggee:
 
     def artefact(self) -> Entry:
         """Its kernel. Raises KlabError when the cache has it no more."""
-        if entry := find(artefact.KIND, self.kernel):
-            return entry
-        raise KlabError(
-            f"the kernel {self.kernel[:12]} of {self.name} is not in the cache any more",
-            step=STEP,
-            mend=f"klab kernel build --flavour {self.flavour}",
-        )
+        return cached.get(self.kernel, self.flavour, self.name, STEP)
 
     def debugged(self) -> Entry:
         """The same with its symbols. Raises KlabError for a kernel that has none."""

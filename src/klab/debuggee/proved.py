@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import yaml
 
-from klab.kernel import root
+from klab.kernel import root, symbols
 from klab.paths import data_file
-
-ROOT = "debug"
 
 
 def upstream(version: str) -> str:
@@ -26,7 +24,7 @@ def unproved(release: str, versions: dict[str, str] | None = None) -> list[str]:
     if line not in known:
         return [f"dumps of kernel {line} were never tried; of {', '.join(known)} they were"]
     if versions is None:
-        made = root.find(ROOT)
+        made = root.find(symbols.ROOT)
         versions = made.manifest["versions"] if made else {}
     return [
         f"dumps of kernel {line} were tried with {package} {wanted}, here is {upstream(versions[package])}"

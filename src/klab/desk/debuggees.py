@@ -10,13 +10,13 @@ from pathlib import Path
 
 import click
 
-from klab.debuggee import agent, gdb, lifecycle, lines
+from klab.debuggee import agent, halt, lifecycle, lines
 from klab.debuggee import model as debuggees
 from klab.desk import place as places
 from klab.desk import talk
+from klab.desk.place import Whose
 from klab.desk.talk import say
 from klab.guest import runner, share
-from klab.machine.model import Machine
 
 
 @click.group("debuggee")
@@ -28,12 +28,14 @@ def group() -> None:
 @click.option("--kdump", is_flag=True, help="A crash leaves a dump (klab dump); there is no KGDB then.")
 @click.argument("flavour", default="lab")
 @click.pass_obj
-def up(machine: Machine, kdump: bool, flavour: str) -> int:
+def up(machine: Whose, kdump: bool, flavour: str) -> int:
     """Put it up on a flavour's kernel.
 
     Example: klab debuggee up lab
     """
-    _, changed = lifecycle.up(machine.name, flavour, crashkernel=0 if kdump else None)
+    if isinstance(machine, places.Here):
+        say("The first time it boots, which takes minutes where this machine is emulated.")
+    _, changed = lifecycle.up(machine.name, flavour, dumps_at_crash=kdump)
     then = "When it has crashed: klab dump crash" if kdump else "Then: klab debuggee gdb"
     say(f"The debuggee is up{'' if changed else ' already'}, on kernel {flavour}. {then}")
     return 0
@@ -41,7 +43,7 @@ def up(machine: Machine, kdump: bool, flavour: str) -> int:
 
 @group.command()
 @click.pass_obj
-def down(machine: Machine) -> int:
+def down(machine: Whose) -> int:
     """End it, in whatever state it is.
 
     Example: klab debuggee down
@@ -52,7 +54,7 @@ def down(machine: Machine) -> int:
 
 @group.command()
 @click.pass_obj
-def reset(machine: Machine) -> int:
+def reset(machine: Whose) -> int:
     """Put it back to its first moment, also when it stands in a debugger or hangs.
 
     Example: klab debuggee reset
@@ -64,7 +66,7 @@ def reset(machine: Machine) -> int:
 
 @group.command()
 @click.pass_obj
-def status(machine: Machine) -> int:
+def status(machine: Whose) -> int:
     """Whether it is up, and whether it runs.
 
     Example: klab debuggee status
@@ -99,7 +101,7 @@ def run(context: click.Context, words: tuple[str, ...]) -> int:
 
 @group.command()
 @click.pass_obj
-def console(machine: Machine) -> int:
+def console(machine: Whose) -> int:
     """Its console, at this terminal. Ctrl-] leaves it.
 
     Example: klab debuggee console
@@ -109,37 +111,37 @@ def console(machine: Machine) -> int:
 
 @group.command()
 @click.pass_obj
-def kdb(machine: Machine) -> int:
+def kdb(machine: Whose) -> int:
     """Stop it in kdb, the kernel's own debugger, at this terminal. `go` lets it go on; Ctrl-] leaves.
 
     Example: klab debuggee kdb
     """
-    return _terminal(machine, gdb.KGDB, gdb.LINES[gdb.KGDB], gdb.prompt)
+    return _terminal(machine, halt.KGDB, halt.LINES[halt.KGDB], halt.prompt)
 
 
-def _terminal(machine: Machine, way: str, line: str, wake: Callable[[debuggees.Debuggee], bytes]) -> int:
+def _terminal(machine: Whose, way: str, line: str, wake: Callable[[debuggees.Debuggee], bytes]) -> int:
     debuggee = lifecycle.get(machine.name)
-    with gdb.alone(debuggee, way):
+    with halt.alone(debuggee, way):
         talk.begin(talk.TERMINAL)
         lines.carry(debuggee, line, lambda: wake(debuggee), source=sys.stdin.fileno(), sink=talk.raw)
     talk.hang_up(0, talk.DONE)
 
 
 @group.command(hidden=True)
-@click.argument("way", type=click.Choice(list(gdb.LINES)))
+@click.argument("way", type=click.Choice(list(halt.LINES)))
 @click.pass_obj
-def line(machine: Machine, way: str) -> int:
+def line(machine: Whose, way: str) -> int:
     """The line for gdb, which runs on the machine: `target remote | klab debuggee line kgdb`."""
     debuggee = lifecycle.get(machine.name)
-    with gdb.line(debuggee, way):
+    with halt.line(debuggee, way):
         talk.begin(talk.PIPE)
-        lines.carry(debuggee, gdb.LINES[way], bytes, source=sys.stdin.fileno(), sink=talk.raw)
+        lines.carry(debuggee, halt.LINES[way], bytes, source=sys.stdin.fileno(), sink=talk.raw)
     return 0
 
 
 @group.command(hidden=True)
 @click.pass_obj
-def facts(machine: Machine) -> int:
+def facts(machine: Whose) -> int:
     """What gdb on the machine must know: the kernel's release and the build-id of its vmlinux."""
     debuggee = lifecycle.get(machine.name)
     say(f"{debuggee.debugged().manifest['release']} {debuggee.build_id}")

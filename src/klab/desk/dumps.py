@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 
 from klab.debuggee import dumps, lifecycle
 from klab.desk import place as places
+from klab.desk.place import Whose
 from klab.desk.talk import say
-from klab.machine.model import Machine
 
 FOLDER = "dumps"  # in the student's home
 
@@ -27,18 +25,18 @@ def group() -> None:
 
 @group.command()
 @click.pass_obj
-def take(machine: Machine) -> int:
+def take(machine: Whose) -> int:
     """Take a dump of it as it is, also when it hangs. It goes on afterwards.
 
     Example: klab dump take
     """
-    say(_told(dumps.live(lifecycle.get(machine.name))))
+    say(dumps.live(lifecycle.get(machine.name)).told)
     return 0
 
 
 @group.command("list")
 @click.pass_obj
-def listing(machine: Machine) -> int:
+def listing(machine: Whose) -> int:
     """Your dumps, the newest last.
 
     Example: klab dump list
@@ -46,21 +44,16 @@ def listing(machine: Machine) -> int:
     lifecycle.settled(machine.name)
     found = dumps.listed(machine.name)
     say(
-        "\n".join(map(_told, found))
+        "\n".join(dump.told for dump in found)
         or "There is none yet. klab dump take, or let it crash: klab debuggee up --kdump"
     )
     return 0
 
 
-def _told(dump: dumps.Dump) -> str:
-    when = time.strftime("%F %T", time.localtime(dump.taken))
-    return f"{dump.name}  {dump.how:<6} {when}  {dump.size >> 20:>5} MiB  kernel {dump.flavour}"
-
-
 @group.command(hidden=True)
 @click.argument("name", default="")
 @click.pass_obj
-def fetch(machine: Machine, name: str) -> int:
+def fetch(machine: Whose, name: str) -> int:
     """Bring a dump to the machine, unless it is there: its file, release, and how it was taken."""
     lifecycle.settled(machine.name)
     dump = dumps.get(machine.name, name)

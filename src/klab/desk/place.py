@@ -8,12 +8,22 @@ import shlex
 import subprocess
 import tarfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from klab.errors import KlabError
 from klab.machine import ssh
 from klab.machine.model import Machine
 
+
+@dataclass(frozen=True)
+class Here:
+    """The very machine that this klab was laid on, with the student who calls it."""
+
+    name: str = "inside"
+
+
+Whose = Machine | Here
 CALLED_IN = "klab.place"  # of a call: the folder in which it was typed, as seen from ~/labs
 DEADLINE_S = 60.0
 SEND_S = 600.0
@@ -31,10 +41,16 @@ UPDATE = """tar -xf - -C "$HOME/labs/$1" """
 GET = f"""d=$HOME/labs/$1; [ -d "$d" ] || exit {MISSING}; tar -C "$d" -cf - . | head -c {LIMIT + 1}"""
 
 
-def _run(machine: Machine, script: str, *words: str, send: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def _there(machine: Whose, words: Sequence[str]) -> list[str]:
+    """The command line that runs `words` on the machine."""
+    if isinstance(machine, Here):
+        return list(words)
+    return ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes", machine.name, shlex.join(words)]
+
+
+def _run(machine: Whose, script: str, *words: str, send: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run a shell script there over the machine's shared connection; its $1… are `words`."""
-    remote = shlex.join(["sh", "-c", script, "klab", *words])
-    argv = ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes", machine.name, remote]
+    argv = _there(machine, ["sh", "-c", script, "klab", *words])
     try:
         done = subprocess.run(argv, input=send, capture_output=True, check=False, timeout=DEADLINE_S)
     except subprocess.TimeoutExpired:
@@ -44,7 +60,7 @@ def _run(machine: Machine, script: str, *words: str, send: bytes = b"") -> subpr
     return done
 
 
-def send(machine: Machine, target: str, source: Path) -> None:
+def send(machine: Whose, target: str, source: Path) -> None:
     """Bring a file to a path in the student's home, unless one of its size is there.
 
     It appears whole or not at all. Raises KlabError when the machine does not answer.
@@ -53,15 +69,17 @@ def send(machine: Machine, target: str, source: Path) -> None:
 mkdir -p "$HOME/${1%/*}"; echo wanted"""
     if _run(machine, script, target, str(source.stat().st_size)).stdout.strip() == b"there":
         return
-    remote = shlex.join(["sh", "-ec", 'cat >"$HOME/$1.part"; mv "$HOME/$1.part" "$HOME/$1"', "klab", target])
-    argv = ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes", machine.name, remote]
+    script = 'cat >"$HOME/$1.part"; mv "$HOME/$1.part" "$HOME/$1"'
+    argv = _there(machine, ["sh", "-ec", script, "klab", target])
     with source.open("rb") as stream:
         done = subprocess.run(argv, stdin=stream, capture_output=True, check=False, timeout=SEND_S)
     if done.returncode:
         raise _error(machine, done.stderr.decode(errors="replace").strip() or "no reason given")
 
 
-def _error(machine: Machine, why: str) -> KlabError:
+def _error(machine: Whose, why: str) -> KlabError:
+    if isinstance(machine, Here):
+        return KlabError(f"~/labs cannot be read: {why}", step="lab: read the folder", mend="ls -l ~/labs")
     return KlabError(
         f"the labs on {machine.name} cannot be reached: {why}",
         step="lab: reach the machine",
@@ -71,18 +89,18 @@ def _error(machine: Machine, why: str) -> KlabError:
     )
 
 
-def put(machine: Machine, lab: str, folder: Path) -> bool:
+def put(machine: Whose, lab: str, folder: Path) -> bool:
     """Lay a copy of `folder` in ~/labs/<lab> unless something is there; whether it did."""
     return _run(machine, PUT, lab, send=pack(folder)).stdout.strip() == b"made"
 
 
-def put_back(machine: Machine, lab: str, folder: Path, aside: str) -> None:
+def put_back(machine: Whose, lab: str, folder: Path, aside: str) -> None:
     """Move what is there to ~/labs/.before-reset/<aside> and lay a copy of `folder`."""
     _run(machine, ASIDE, lab, aside)
     put(machine, lab, folder)
 
 
-def get(machine: Machine, lab: str, folder: Path) -> bool:
+def get(machine: Whose, lab: str, folder: Path) -> bool:
     """Copy ~/labs/<lab> into the empty `folder`; False when it is not on the machine.
 
     Raises KlabError when it is too big or holds what cannot be copied safely.
@@ -101,7 +119,7 @@ def get(machine: Machine, lab: str, folder: Path) -> bool:
     return True
 
 
-def update(machine: Machine, lab: str, folder: Path, names: Sequence[str]) -> None:
+def update(machine: Whose, lab: str, folder: Path, names: Sequence[str]) -> None:
     """Write those files of `folder` into ~/labs/<lab>, over what is there."""
     if names:
         _run(machine, UPDATE, lab, send=pack(folder, names))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answer one call of a student's `klab`: a line of words in, text and an exit status out.
+"""What a student's `klab` can do, beside the machine.
 
 QEMU starts one process for each call (machine/argv.py). What comes in was written by
 someone who may be anyone with root on the machine: only the verbs below, only on that
@@ -8,8 +8,6 @@ machine, and one check at a time.
 
 from __future__ import annotations
 
-import shlex
-import sys
 import textwrap
 import time
 from collections.abc import Callable
@@ -18,18 +16,10 @@ from typing import NoReturn
 import click
 
 from klab import catalogue
-from klab.desk import debuggees, dumps, guests, record, talk, verbs
-from klab.desk import place as places
-from klab.desk.talk import say, show
+from klab.desk import call, debuggees, dumps, guests, record, verbs
+from klab.desk.talk import WIDTH, say
 from klab.errors import KlabError
-from klab.guest import qemu
-from klab.guest.terminal import Terminal
 from klab.machine import model
-
-LINE = 4096  # bytes of a call
-LOST = 125  # exit status for a guest that gave none
-WIDTH = 96  # columns
-SCREEN = "klab.screen"
 
 
 def _lab(name: str) -> catalogue.Lab:
@@ -40,7 +30,7 @@ def _lab(name: str) -> catalogue.Lab:
     raise KlabError(f"{name} is not one lab", step="desk", mend="klab list shows the labs")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "terminal_width": WIDTH})
+@click.group(context_settings=call.SETTINGS)
 def calls() -> None:
     """The labs of this machine."""
 
@@ -120,36 +110,6 @@ def reset(machine: model.Machine, lab: str) -> int:
     return 0
 
 
-@calls.command(context_settings={"ignore_unknown_options": True})
-@click.argument("flavour")
-@click.option("--base", type=click.Choice([qemu.TINY, qemu.DEBIAN]), default=qemu.TINY, show_default=True)
-@click.option("--make", is_flag=True, help="Build the folder for that kernel first.")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@click.pass_context
-def guest(context: click.Context, flavour: str, base: str, make: bool, words: tuple[str, ...]) -> int:
-    """Run a command on another kernel, in a throw-away guest; ends with its exit status.
-
-    Without a command it is a shell, which `exit` ends. In ~/labs or below it the folder goes
-    with it, and files that the command changes come back. Base tiny is busybox, base debian
-    this machine's own programs.
-
-    Example: klab guest --make -- san sh -c 'insmod lifecore.ko && dmesg | tail'
-    """
-    machine, place, screen = context.obj, context.meta[places.CALLED_IN], context.meta[SCREEN]
-    if words:
-        return guests.run(machine, place, flavour, words, base=base, tell=show, make=make)
-    if not screen:
-        raise KlabError("a shell wants a terminal", step="desk: guest", mend="ssh -t, or name a command")
-    talk.begin(talk.TERMINAL)
-    asked = Terminal(screen, sys.stdin.fileno(), talk.raw)
-    try:
-        code = guests.run(machine, place, flavour, (), base=base, tell=talk.raw, terminal=asked, make=make)
-    except KlabError as error:
-        talk.raw(f"\nklab: {error}\n".replace("\n", "\r\n").encode())
-        code = LOST
-    talk.hang_up(code, talk.DONE)
-
-
 @calls.command()
 @click.pass_obj
 def status(machine: model.Machine) -> int:
@@ -168,29 +128,11 @@ def status(machine: model.Machine) -> int:
     return 0
 
 
+calls.add_command(guests.command)
 calls.add_command(debuggees.group)
 calls.add_command(dumps.group)
 
 
 def answer(name: str, read: Callable[[], str] | None = None) -> NoReturn:
     """Read one call for the machine `name` from standard input and answer it."""
-    line = (read or (lambda: sys.stdin.readline(LINE)))()
-    code = 1
-    try:
-        # First the folder in which it was typed, as seen from ~/labs; empty: elsewhere. Then
-        # the terminal at which: its kind, rows and columns; empty: none.
-        place, screen, *words = shlex.split(line) or ["", ""]
-        context = calls.make_context("klab", words or ["--help"], obj=model.get(name))
-        with context:
-            context.meta[places.CALLED_IN], context.meta[SCREEN] = place, screen
-            code = calls.invoke(context)
-    except KlabError as error:
-        say(f"klab: {error}")
-    except click.exceptions.Exit as done:  # --help
-        code = done.exit_code
-    except (click.ClickException, ValueError) as error:
-        say(f"klab: {error.format_message() if isinstance(error, click.ClickException) else error}")
-        code = 2
-    except BrokenPipeError:
-        sys.exit(1)  # the student went away
-    talk.hang_up(code if isinstance(code, int) else 0)
+    call.answer(calls, lambda: model.get(name), read)

@@ -7,6 +7,8 @@ import re
 import sys
 from typing import NoReturn
 
+WIDTH = 96  # columns
+SCREEN = "klab.screen"  # of a call: the terminal at which it was typed
 END = "\x1e"  # ASCII "record separator": the line after it is the exit status
 # From here on the connection is a terminal's, until an order that terminals ignore (an
 # operating system command, ECMA-48) brings the exit status in three digits; or it is a

@@ -83,7 +83,7 @@ def ensure(shape: qemu.Shape, kernel: store.Entry) -> Path:
 
 def _await(running: subprocess.Popen[bytes], folder: Path) -> None:
     """Wait until the guest says that it is ready."""
-    deadline = time.monotonic() + BOOT_S
+    deadline = time.monotonic() + BOOT_S * accel.patience()
     status = folder / "status"
     while not (status.exists() and status.read_text().strip() == "ready"):
         if running.poll() is not None or time.monotonic() > deadline:
@@ -105,7 +105,7 @@ async def _save(folder: Path, target: Path) -> None:
         return await client.execute(name, arguments or None)
 
     try:
-        async with asyncio.timeout(SAVE_S):
+        async with asyncio.timeout(SAVE_S * accel.patience()):
             await client.connect(str(folder / "qmp"))
             await ask("migrate-set-parameters", **{"max-bandwidth": FAST})
             await ask("migrate", uri=f"exec:cat >{target}")

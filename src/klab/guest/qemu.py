@@ -9,6 +9,7 @@ from pathlib import Path
 
 from klab import accel
 from klab.machine import argv
+from klab.paths import laid
 
 TINY, DEBIAN = "tiny", "debian"
 # Ports between guest and host, numbered as data/guest-init.sh knows them.
@@ -58,11 +59,22 @@ def _board(shape: Shape) -> list[str]:
     """What each guest has: board, processors, memory, kernel."""
     cpu = ",".join(filter(None, [accel.CPU[shape.which], shape.cpu]))
     said = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"]
-    said += ["-accel", argv.ACCEL[shape.which], "-cpu", cpu]
+    said += [*_accel(shape.which), "-cpu", cpu]
     said += ["-m", str(shape.memory), "-smp", str(shape.cpus)]
     # qboot leaves the devices' addresses to the kernel, but ERST's stands in an ACPI table.
     said += [] if ERST in shape.devices else ["-bios", "qboot.rom"]
     return [*said, "-kernel", str(shape.kernel), "-initrd", str(shape.initrd)]
+
+
+def _accel(which: str) -> list[str]:
+    """What runs its instructions.
+
+    Inside of an emulated machine time is counted in instructions, eight nanoseconds each: so slow a
+    guest would else do nothing but answer its timer.
+    """
+    if which == "tcg" and laid():
+        return ["-accel", "tcg,thread=single", "-icount", "shift=3"]
+    return ["-accel", argv.ACCEL[which]]
 
 
 def _socket(name: str, folder: Path) -> str:

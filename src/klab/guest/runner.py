@@ -20,8 +20,9 @@ from klab import store
 from klab.errors import KlabError
 from klab.guest import initramfs, kept, modules, process, qemu, watch, wire
 from klab.guest.terminal import Terminal
-from klab.kernel import artefact
-from klab.machine import console, parts
+from klab.kernel import cached
+from klab.machine import console
+from klab.paths import laid
 from klab.run import tail
 
 STEP = "guest: run"
@@ -125,13 +126,26 @@ def shape(
     if drivers:
         initrd = folder / "initrd"
         initrd.write_bytes(plain.read_bytes() + initramfs.archive(drivers))
-    disk = parts.newest_image().path if base == qemu.DEBIAN else None
+    disk = _disk() if base == qemu.DEBIAN else None
     return qemu.Shape(kernel, initrd, which, memory, cpus, cmdline, base, tuple(devices), disk, cpu)
+
+
+def _disk() -> Path:
+    """The image below a guest of base debian. Raises KlabError when there is none."""
+    if laid():
+        raise KlabError(
+            "a guest inside of a lab machine has no Debian of its own, and writes no dump when it crashes",
+            step=STEP,
+            mend="a guest beside the machine can: --beside",
+        )
+    from klab.machine import parts  # noqa: PLC0415 - a lab machine's klab does without
+
+    return parts.newest_image().path
 
 
 def _entry(kernel: Path) -> store.Entry | None:
     """The artefact that a bzImage belongs to, or None for one from elsewhere."""
-    entry = store.find(artefact.KIND, kernel.parent.name)
+    entry = store.find(cached.KIND, kernel.parent.name)
     return entry if entry and entry.path == kernel.parent else None
 
 

@@ -11,10 +11,9 @@ from typing import Any
 from klab import digest as digests
 from klab import store
 from klab.errors import KlabError
+from klab.kernel import cached, root, source
 from klab.kernel import flavour as flavours
-from klab.kernel import root, source
 
-KIND = "kernels"
 RECIPE = 1  # raise when the way kernels are built changes their bytes
 # The artefact's files and where a build leaves them below its output folder.
 FILES = {
@@ -81,9 +80,9 @@ def find(name: str, own: Sequence[Path] = ()) -> store.Entry | None:
     """
     flavour = flavours.load(name, own)
     if isinstance(flavour, flavours.Fetched):
-        return store.find(KIND, order(flavour).digest)
+        return store.find(cached.KIND, order(flavour).digest)
     tools = root.current(flavour.toolchain)
-    return store.find(KIND, plan(name, tools.versions, own).digest) if tools else None
+    return store.find(cached.KIND, plan(name, tools.versions, own).digest) if tools else None
 
 
 def get(name: str, own: Sequence[Path] = ()) -> store.Entry:

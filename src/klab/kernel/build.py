@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from klab import store
-from klab.kernel import artefact, estimate, fetch, kbuild, outtree, root, source
+from klab.kernel import artefact, cached, estimate, fetch, kbuild, outtree, root, source
 from klab.kernel import flavour as flavours
 from klab.kernel.fragment import Request
 from klab.kernel.resolve import resolve
@@ -85,7 +85,7 @@ def ensure(name: str, own: Sequence[Path] = ()) -> tuple[store.Entry, bool]:
     plan = artefact.plan(name, tools.versions, own)
     tree = source.ensure(plan.flavour.source).path / "tree"
     log = log_dir() / f"kernel_build-{name}.log"
-    with store.drafting(artefact.KIND, plan.digest) as draft, outtree.held(plan, tools) as work:
+    with store.drafting(cached.KIND, plan.digest) as draft, outtree.held(plan, tools) as work:
         requests = resolve(plan.flavour, tools, tree, work.path, log)
         progress = estimate.progress(plan, fresh=work.fresh, jobs=kbuild.jobs())
         cost, release = kbuild.kernel(plan, tools, tree, work, log=log, progress=progress)

@@ -12,7 +12,7 @@ from klab import digest as digests
 from klab import store
 from klab.archive import debug
 from klab.errors import KlabError
-from klab.kernel import artefact, root, symbols
+from klab.kernel import cached, root, symbols
 
 KIND = "debugs"
 
@@ -22,7 +22,7 @@ def ensure(digest: str) -> Path | None:
 
     Raises KlabError when the kernel is not in the cache or cannot be packed.
     """
-    kernel = store.find(artefact.KIND, digest)
+    kernel = store.find(cached.KIND, digest)
     if kernel is None:
         raise KlabError(
             f"the kernel {digest} is not in the cache", step="kernel: debug package", mend="klab kernel build"
@@ -37,5 +37,6 @@ def ensure(digest: str) -> Path | None:
         package = debug.pack(kernel, image, root.ready(), draft.path)
         if package is None:
             return None
-        facts = {"kernel": kernel.digest, "rebuild": f"klab kernel debug-package --digest {digest}"}
+        facts = {"kernel": kernel.digest, "flavour": kernel.manifest["flavour"]}
+        facts |= {"rebuild": f"klab kernel debug-package --digest {digest}"}
         return draft.publish(facts, [package.name]).file(package.name)

@@ -29,7 +29,6 @@ LINE = re.compile(r'^Line (\d+) of "([^"]+)"', re.MULTILINE)
 STEM = ("/klab/src/", f"{sandbox.WORK}/", "./")  # where kernels and modules are built
 DEADLINE_S = 60.0
 MEMORY = 2048  # MiB of address space
-KERNEL = "/klab/kernel"
 
 
 @cache
@@ -102,7 +101,8 @@ def _kernel(kernel: store.Entry, asked: Sequence[tuple[str, int]]) -> dict[tuple
         words += ["-ex", f"echo \\n@{address}\\n", "-ex", f"info line *{address}"]
     vmlinux = symbols.ensure(kernel)
     with tempfile.TemporaryDirectory(prefix="klab-decode-") as folder:
-        said = _ask([*words, f"{KERNEL}/{symbols.NAME}"], Path(folder), {KERNEL: vmlinux.parent})
+        words.append(f"{symbols.PLACE}/{symbols.NAME}")
+        said = _ask(words, Path(folder), {symbols.PLACE: vmlinux.parent})
     places = {}
     for part in said.split("\n@")[1:]:
         where, _, answer = part.partition("\n")

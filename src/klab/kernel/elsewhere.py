@@ -10,7 +10,7 @@ from pathlib import Path
 from klab import digest as digests
 from klab import lock, namespace, store
 from klab.errors import KlabError
-from klab.kernel import artefact
+from klab.kernel import cached
 from klab.paths import cache_dir
 
 STEP = "kernel_build: fetch from the builder"
@@ -34,7 +34,7 @@ def _wrong(folder: Path, digest: str) -> str:
         named = manifest["kind"], manifest["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         return f"{store.MANIFEST} is missing or cannot be read"
-    if named != (artefact.KIND, digest):
+    if named != (cached.KIND, digest):
         return f"its manifest is that of {named[0]} {digests.short(str(named[1]))}"
     for name, wanted in files.items():
         path = folder / name
@@ -62,7 +62,7 @@ def adopt(digest: str) -> store.Entry:
             )
         manifest = json.loads((folder / store.MANIFEST).read_text())
         files = list(manifest.pop("files"))
-        with store.drafting(artefact.KIND, digest) as draft:
+        with store.drafting(cached.KIND, digest) as draft:
             for name in files:
                 (folder / name).rename(draft.path / name)
             entry = draft.publish(manifest, files)

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from klab import store
-from klab.kernel import artefact, kbuild
+from klab.kernel import artefact, cached, kbuild
 from klab.paths import repo_dir
 from klab.progress import Progress, estimate_s, remember
 
@@ -58,7 +58,7 @@ def cold(cost: Mapping[str, Any]) -> bool:
 
 def _costs() -> list[tuple[str, int, float]]:
     """Flavour, objects and wall seconds of the builds from nothing in the cache, newest first."""
-    manifests = [entry.manifest for entry in store.entries(artefact.KIND)]
+    manifests = [entry.manifest for entry in store.entries(cached.KIND)]
     return [
         (known["flavour"], int(cost["objects"]), float(cost["wall_s"]))
         for known in manifests

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from klab import run, store
 from klab.errors import KlabError
-from klab.kernel import artefact, download, root
+from klab.kernel import artefact, cached, download, root
 from klab.kernel.download import FLAVOURS, GET
 from klab.machine import banner
 from klab.paths import log_dir
@@ -64,7 +64,7 @@ def ensure(order: artefact.Order) -> store.Entry:
     log.unlink(missing_ok=True)
     started, before = time.monotonic(), sum(os.times()[:4])
     tools = root.ready()
-    with store.drafting(artefact.KIND, order.digest) as draft:
+    with store.drafting(cached.KIND, order.digest) as draft:
         progress = Progress(STEP, name)
         debs = download.packages(
             tools, pinned.suite, pinned.version, pinned.sums, draft.path, log=log, step=STEP

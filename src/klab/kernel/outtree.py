@@ -119,6 +119,8 @@ def sweep(tree: Outtree) -> None:
         if (aside / "scripts" / name).exists():
             (tree.out / "scripts").mkdir(exist_ok=True)
             (aside / "scripts" / name).rename(tree.out / "scripts" / name)
+    # make derives autoconf.h before all else only from a .config that is newer than what it derived last.
+    (tree.out / ".config").touch()
 
 
 def put_back_ages(tree: Outtree) -> None:

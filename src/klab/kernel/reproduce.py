@@ -11,7 +11,7 @@ from typing import Any
 
 from klab import digest as digests
 from klab import lock, namespace, store
-from klab.kernel import artefact, build, compare, estimate, kbuild, outtree, root, source
+from klab.kernel import artefact, build, cached, compare, estimate, kbuild, outtree, root, source
 from klab.kernel import flavour as flavours
 from klab.kernel.resolve import resolve
 from klab.paths import cache_dir, log_dir
@@ -89,7 +89,7 @@ def _known(plan: artefact.Plan) -> Verdict | None:
         kept = Verdict(**json.loads(_proof(plan.digest).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    entry = store.find(artefact.KIND, plan.digest)
+    entry = store.find(cached.KIND, plan.digest)
     same = not entry or all(digests.of_file(entry.file(name)) == known for name, known in kept.files.items())
     return kept if kept.same and same else None
 
@@ -194,7 +194,7 @@ def _compared(
     first, second = made
     names = sorted({path.name for folder in made for path in folder.iterdir()} - {store.MANIFEST})
     pairs = {"first and second": (first, second)}
-    entry = store.find(artefact.KIND, plan.digest)
+    entry = store.find(cached.KIND, plan.digest)
     if entry and entry.path != first:
         pairs["first and cache"] = (first, entry.path)
     found = {

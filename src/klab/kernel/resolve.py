@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ import kconfiglib
 from klab import run
 from klab.errors import KlabError
 from klab.kernel import explain
+from klab.kernel.dotconfig import read_config
 from klab.kernel.flavour import Built
 from klab.kernel.fragment import Request, render
 from klab.kernel.root import Toolroot, toolchains
@@ -26,12 +26,6 @@ STEP = "kernel_build: resolve config"
 SRC, WORK = "/klab/src", "/klab/work"
 ASKED = "asked.config"
 TINY = "tinyconfig"
-_LINE = re.compile(r"^CONFIG_(\w+)=(.*)$|^# CONFIG_(\w+) is not set$", re.MULTILINE)
-
-
-def read_config(text: str) -> dict[str, str]:
-    """A .config as {symbol: value}; symbols that are not set are "n"."""
-    return {m[1] or m[3]: m[2] if m[1] else "n" for m in _LINE.finditer(text)}
 
 
 def dropped(requests: Mapping[str, Request], config: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from klab import digest as digests
 from klab import sandbox, store
 from klab.errors import KlabError
-from klab.kernel import artefact, layers, resolve, root, source
+from klab.kernel import artefact, dotconfig, layers, resolve, root, source
 from klab.kernel import flavour as flavours
 from klab.paths import cache_dir
 
@@ -162,7 +162,7 @@ class _Bench:
 
     def config(self) -> dict[str, str]:
         """The .config as it came out."""
-        return resolve.read_config(self.made(artefact.FILES["config"]).read_text(errors="replace"))
+        return dotconfig.read_config(self.made(artefact.FILES["config"]).read_text(errors="replace"))
 
     def build(self, version: str, deadline_s: float) -> None:
         """Compile bzImage. version: what `uname -v` says behind its #."""

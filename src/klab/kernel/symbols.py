@@ -19,9 +19,10 @@ from klab.paths import log_dir
 
 KIND = "symbols"
 NAME = "vmlinux"
-ROOT = "debug"
+ROOT = "debug"  # of gdb, crash, drgn and makedumpfile
+PLACE = "/klab/kernel"  # where these see the folder of a vmlinux
 STEP = "kernel: index its symbols"
-DRAFT, KERNEL = "/klab/draft", "/klab/kernel"
+DRAFT = "/klab/draft"
 HEADS = {8: struct.Struct("<6I"), 9: struct.Struct("<7I")}
 
 
@@ -58,13 +59,13 @@ def ensure(kernel: store.Entry) -> Path:
     with store.drafting(KIND, digest, wait=True) as draft:
         if entry := store.find(KIND, digest):
             return entry.file(NAME)
-        tools = root.ready(ROOT).with_binds({KERNEL: kernel.path, DRAFT: draft.path})
+        tools = root.ready(ROOT).with_binds({PLACE: kernel.path, DRAFT: draft.path})
         log = log_dir() / "kernel_symbols.log"
 
         def there(script: str) -> None:
             run.logged(tools.argv(["sh", "-ec", script]), log=log, step=STEP, env=tools.env())
 
-        source, place = f"{tools.inside(KERNEL)}/{NAME}", tools.inside(DRAFT)
+        source, place = f"{tools.inside(PLACE)}/{NAME}", tools.inside(DRAFT)
         # One worker: the same input gives the same bytes.
         gdb = "gdb -q -nx -batch -iex 'set auto-load no' -iex 'maint set worker-threads 1'"
         there(f"{gdb} -ex 'file {source}' -ex 'save gdb-index {place}'")
@@ -73,5 +74,6 @@ def ensure(kernel: store.Entry) -> Path:
         section = f"--add-section .gdb_index={place}/{written.name} --set-section-flags .gdb_index=readonly"
         there(f"objcopy {section} {source} {place}/{NAME}")
         written.unlink()
-        facts = {"kernel": kernel.digest, "rebuild": f"klab kernel debug-package --digest {kernel.digest}"}
+        facts = {"kernel": kernel.digest, "flavour": kernel.manifest["flavour"]}
+        facts |= {"rebuild": f"klab kernel debug-package --digest {kernel.digest}"}
         return draft.publish(facts, [NAME]).file(NAME)

@@ -12,7 +12,7 @@ from pathlib import Path
 from klab import digest as digests
 from klab import store
 from klab.guest import initramfs, modules
-from klab.kernel.resolve import read_config
+from klab.kernel.dotconfig import read_config
 from klab.paths import data_file
 
 KIND, NAME = "initrds", "initrd"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from klab import run, store
 from klab.errors import KlabError
-from klab.kernel import artefact
+from klab.kernel import cached
 from klab.kernel.build import describe
 from klab.machine.model import Machine
 from klab.paths import log_dir, repo_dir
@@ -38,7 +38,7 @@ def on(machine: Machine, digest: str) -> None:
 
     Raises KlabError with the log when the cache no longer holds it or the role fails.
     """
-    entry = store.find(artefact.KIND, digest)
+    entry = store.find(cached.KIND, digest)
     if entry is None:
         raise KlabError(
             f"the kernel {digest} is not in the cache any more",

@@ -13,7 +13,7 @@ from klab.errors import KlabError
 from klab.guest import runner
 from klab.kernel import artefact
 from klab.kernel import flavour as flavours
-from klab.kernel.resolve import read_config
+from klab.kernel.dotconfig import read_config
 from klab.paths import cache_dir, log_dir
 from klab.promise import kgdb, model, probes
 from klab.promise.verdict import Finding, Verdict, evidence, judge, provoked

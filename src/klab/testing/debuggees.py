@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from klab import catalogue, sandbox
-from klab.debuggee import agent, dumps, gdb, lifecycle, model
+from klab.debuggee import agent, dumps, gdb, halt, lifecycle, model
 from klab.debuggee.model import Debuggee
 from klab.errors import KlabError
 from klab.kernel import symbols
@@ -46,12 +46,12 @@ class Session:
         """All that it printed so far."""
         return console.lines(self.debuggee.console)
 
-    def gdb(self, folder: Path, words: Sequence[str], *, way: str = gdb.KGDB) -> sandbox.Said:
+    def gdb(self, folder: Path, words: Sequence[str], *, way: str = halt.KGDB) -> sandbox.Said:
         """gdb on it, with the student's words, in `folder` (seen as /work). The test fails when it hangs."""
-        with gdb.line(self.debuggee, way):
+        with halt.line(self.debuggee, way):
             shown = gdb.shown(self.debuggee)
             self.debuggee.folder.chmod(0o755)  # the sandbox is somebody else
-            (self.debuggee.folder / gdb.LINES[way]).chmod(0o666)
+            (self.debuggee.folder / halt.LINES[way]).chmod(0o666)
             return _judged(["-batch", *words], "gdb", gdb.said(way, WORK, ["-batch", *words]), folder, shown)
 
     def crashed(self, line: str) -> dumps.Dump:
@@ -69,8 +69,8 @@ def drgn(dump: dumps.Dump, folder: Path, words: Sequence[str]) -> sandbox.Said:
     """drgn on a dump, with the student's words, in `folder`. The test fails when it hangs."""
     kernel = symbols.ensure(dump.artefact()).parent
     dump.vmcore.chmod(0o644)  # the sandbox is somebody else
-    shown = {dumps.KERNEL: kernel, dumps.PLACE: dump.vmcore.parent}
-    line = ["drgn", "-q", "-c", f"{dumps.PLACE}/{dumps.VMCORE}", "-s", f"{dumps.KERNEL}/{symbols.NAME}"]
+    shown = {symbols.PLACE: kernel, dumps.PLACE: dump.vmcore.parent}
+    line = ["drgn", "-q", "-c", f"{dumps.PLACE}/{dumps.VMCORE}", "-s", f"{symbols.PLACE}/{symbols.NAME}"]
     return _judged(words, "drgn", [*line, *words], folder, shown)
 
 
@@ -80,7 +80,7 @@ def _judged(
     __tracebackhide__ = True
     try:
         return sandbox.run(
-            words, folder=folder, deadline_s=RUN_S, memory_mib=MEMORY, toolchain=gdb.ROOT, shows=shown
+            words, folder=folder, deadline_s=RUN_S, memory_mib=MEMORY, toolchain=symbols.ROOT, shows=shown
         )
     except KlabError as error:
         if sandbox.ENDED not in error.what:
@@ -103,7 +103,7 @@ class Debuggees:
     def __call__(self, *, kdump: bool = False) -> Session:
         """A new debuggee of the lab's kernel. kdump: it leaves a dump when it crashes, and has no KGDB."""
         lifecycle.down(self.name)
-        up, _ = lifecycle.up(self.name, self.spec.kernel, crashkernel=0 if kdump else None, tied=True)
+        up, _ = lifecycle.up(self.name, self.spec.kernel, dumps_at_crash=kdump, tied=True)
         return Session(up)
 
 

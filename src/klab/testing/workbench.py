@@ -13,7 +13,7 @@ from pathlib import Path
 from klab import catalogue, sandbox, store
 from klab import digest as digests
 from klab.errors import KlabError
-from klab.kernel import artefact, resolve, student
+from klab.kernel import artefact, dotconfig, student
 from klab.lab import workspace
 from klab.testing import expect
 from klab.testing.observe import BUILDS, PASS, RECORDER
@@ -163,7 +163,7 @@ class Workbench:
             look = _place(error.said) or error.mend or (patch or fragments[-1]).name
             expect.fail(what, observed=seen, expected="a kernel as it was asked for", look=look)
         RECORDER.note(PASS, what)
-        config = resolve.read_config(entry.file("config").read_text())
+        config = dotconfig.read_config(entry.file("config").read_text())
         return OwnKernel(entry.file("bzImage"), entry.file("System.map"), config)
 
     def run(

@@ -8,7 +8,7 @@ import pytest
 from klab import digest as digests
 from klab.catalogue import Lab
 from klab.kernel import artefact
-from klab.kernel.resolve import read_config
+from klab.kernel.dotconfig import read_config
 from klab.testing import expect
 from klab.testing import place as places
 from klab.testing.guests import Guests
