@@ -62,7 +62,11 @@ def test_it_holds_no_grader_and_none_of_what_runs_them(archive: Path) -> None:
         names = tar.getnames()
     assert "klab/desk/inside.py" in names
     assert not [name for name in names if "outcome" in name or "solution" in name]
-    assert not [name for name in names if name.startswith(tuple(f"klab/{part}/" for part in ("lab", "testing", "cli")))]
+    assert not [
+        name
+        for name in names
+        if name.startswith(tuple(f"klab/{part}/" for part in ("lab", "testing", "cli")))
+    ]
     assert not [name for name in names if name.endswith(".so")]
 
 

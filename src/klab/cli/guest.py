@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from klab import accel, store
-from klab.cli.verb import Outcome, check_option, verb
+from klab.cli.verb import Outcome, verb
 from klab.errors import KlabError
 from klab.guest import initramfs, modules, pack, qemu, runner, terminal, wire
 from klab.guest import share as sharing
@@ -132,14 +132,11 @@ def run(
 
 
 @verb(command, "pack")
-@check_option
-def pack_(check: bool) -> Outcome:
+def pack_() -> Outcome:
     """Pack what role micro_guest lays on a lab machine, so that guests run inside of it.
 
     Example: klab guest pack
     """
-    if check:
-        return Outcome(False, "it would be packed unless it is in the cache", {"archive": "", "digest": ""})
     made = pack.ensure()
     archive = made.file(pack.NAME)
     return Outcome(False, tilde(archive), {"archive": archive, "digest": made.digest})
