@@ -13,6 +13,7 @@ import pytest
 
 from klab import accel
 from klab.kernel import artefact
+from klab.kernel import flavour as flavours
 from klab.machine import console, lifecycle, model, parts, ssh
 from klab.paths import repo_dir
 
@@ -20,22 +21,25 @@ NAME = "kdump1"
 BOOT_S, CRASH_S = 240.0, 420.0
 INVENTORY = """\
 all:
+  hosts:
+    localhost:
+      ansible_connection: local
+      ansible_python_interpreter: {python}
   children:
     lab_machines:
       hosts:
         {name}:
           ansible_ssh_args: -F {config}
           ansible_python_interpreter: /usr/bin/python3
+          lab_machines_hypervisor: localhost
 """
-ROLE = "- {hosts: lab_machines, become: true, gather_facts: false, roles: [kdump]}\n"
 
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[model.Machine]:
     kernel = artefact.get("lab")
-    words = f"{' '.join(kernel.manifest.get('cmdline', []))} crashkernel=256M".strip()
     wanted = parts.Wanted(
-        kernel=parts.kernel(kernel.digest, cmdline=words), image=parts.newest_image(), verdict=accel.probe(),
+        kernel=parts.kernel(kernel.digest, cmdline=" ".join(flavours.load("lab").cmdline)), image=parts.newest_image(), verdict=accel.probe(),
         memory=1536, cpus=2,
     )  # fmt: skip
     with model.locked(NAME):
@@ -49,12 +53,11 @@ def machine() -> Iterator[model.Machine]:
             lifecycle.destroy(NAME)
 
 
-def play(machine: model.Machine, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    (folder / "hosts.yml").write_text(INVENTORY.format(name=NAME, config=machine.ssh_config))
-    (folder / "play.yml").write_text(ROLE)
-    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(folder / "hosts.yml")]
+def play(machine: model.Machine, folder: Path) -> subprocess.CompletedProcess[str]:
+    hosts = folder / "hosts.yml"
+    hosts.write_text(INVENTORY.format(name=NAME, config=machine.ssh_config, python=sys.executable))
     return subprocess.run(
-        [*command, str(folder / "play.yml"), *more],
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(hosts), "playbooks/kdump.yml"],
         cwd=repo_dir(),
         env={
             **os.environ,
@@ -71,8 +74,10 @@ def says(machine: model.Machine, command: str) -> str:
 
 
 def test_prepared_crashed_and_found_again(machine: model.Machine, tmp_path: Path) -> None:
+    assert "crashkernel" not in says(machine, "cat /proc/cmdline")
     done = play(machine, tmp_path)
     assert done.returncode == 0, done.stdout
+    assert "crashkernel=256M" in says(machine, "cat /proc/cmdline")
     assert says(machine, "cat /sys/kernel/kexec_crash_loaded") == "1"
     again = play(machine, tmp_path)
     assert re.search(rf"^{NAME} .*changed=0", again.stdout, re.MULTILINE), again.stdout

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from click.testing import CliRunner
 
 from klab import sandbox
+from klab.cli import debuggee as cli
 from klab.debuggee import agent, gdb, halt, lifecycle, model
 from klab.debuggee.model import Debuggee
 from klab.errors import KlabError
@@ -192,6 +195,39 @@ def test_a_stopped_stub_goes_on_when_gdb_has_gone(debuggee: Debuggee) -> None:
 def test_a_line_is_for_one(debuggee: Debuggee) -> None:
     with halt.line(debuggee, halt.STUB), pytest.raises(KlabError, match="the stub line of test"):
         session(debuggee, halt.STUB, "bt")
+
+
+def test_kdb_waits_for_no_gdb(debuggee: Debuggee) -> None:
+    with halt.alone(debuggee, halt.KGDB):
+        done = CliRunner().invoke(cli.command, ["kdb", "--name", NAME])
+    assert done.exit_code == 125
+    assert f"the kgdb line of {NAME}" in done.stderr
+
+
+def test_its_files_are_bounded(debuggee: Debuggee) -> None:
+    limits = Path(f"/proc/{debuggee.pid}/limits").read_text()
+    (size,) = re.findall(r"^Max file size +(\d+) ", limits, re.MULTILINE)
+    assert debuggee.memory << 20 < int(size) < 4 * debuggee.memory << 20
+
+
+def test_a_tied_one_ends_with_who_put_it_up() -> None:
+    up = "import time; from klab.debuggee import lifecycle; "
+    up += "lifecycle.up('tied', 'lab', tied=True); time.sleep(600)"
+    owner = subprocess.Popen([sys.executable, "-c", up])
+    try:
+        until = time.monotonic() + SESSION_S
+        while not ((known := model.load("tied")) and known.build_id):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert known.pid
+        owner.kill()
+        owner.wait()
+        while known.pid:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    finally:
+        owner.kill()
+        lifecycle.down("tied")
 
 
 def test_a_panic_enters_the_debugger(debuggee: Debuggee) -> None:

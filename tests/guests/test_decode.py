@@ -7,13 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from klab import accel, sandbox
+from klab import accel, catalogue, sandbox
 from klab.errors import KlabError
 from klab.guest import initramfs, runner
 from klab.kernel import artefact, decode
 from klab.machine import console
+from klab.testing.guests import Guests
 
 FIXTURE = Path(__file__).parents[1] / "fixtures/debuggee"
+
+
+def of_a_verdict(work: Path) -> str:
+    """What a grader says of a module that oopses."""
+    spec = catalogue.load().labs["kernel-architecture/lkm-lifecycle"]
+    with pytest.raises(pytest.fail.Exception) as failed:
+        Guests(spec)("insmod /klab/crasher.ko", files={"klab/crasher.ko": work / "crasher.ko"})
+    return str(failed.value)
 
 
 def line_of(path: Path, text: str) -> int:
@@ -40,6 +49,7 @@ def test_of_a_module_and_of_the_kernel(tmp_path: Path) -> None:
     assert re.search(rf"RIP: .* \[crasher\] \(crasher\.c:{crash}\)", said), said
     assert re.search(rf"crasher_init\+\S+ \[crasher\] \(crasher\.c:{call}\)", said), said
     assert re.search(r"do_one_initcall\+\S+ \(init/main\.c:\d+\)", said), said
+    assert f"(crasher.c:{crash})" in of_a_verdict(work)
     # Nobody knows another module's file; the line stays.
     plain = decode.lines(console.lines(keep), kernel, {})
     assert re.search(r"\[crasher\]$", "\n".join(plain), re.MULTILINE)

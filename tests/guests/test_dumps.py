@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dumps of debuggees: what crash and drgn read in them is held against what the guest said before."""
 
+import json
 import re
 import shutil
 import struct
@@ -10,8 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner, Result
 
 from klab import sandbox
+from klab.cli import dump as cli
 from klab.debuggee import agent, crash, dumps, gdb, halt, kdump, lifecycle, model
 from klab.debuggee.model import Debuggee
 from klab.errors import KlabError
@@ -41,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A state folder of our own, so that no dump of a user's is touched."""
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gdb, "ANSWER_S", 5.0)
+        patch.setattr(halt, "ANSWER_S", 5.0)
         patch.setattr(dumps, "place", lambda debuggee: folder / debuggee)
         yield folder
         lifecycle.down(NAME)
@@ -147,6 +150,25 @@ def test_one_that_hangs_can_be_dumped(
     assert not agent.answers(debuggee, 3)
     found = drgn(dumps.live(debuggee), tmp_path, monkeypatch, "1", "crasher hangs")
     assert found["mark"] == ["True"]
+
+
+def test_the_words_of_klab_dump(
+    debuggee: Debuggee, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def klab(*words: str) -> Result:
+        return CliRunner().invoke(cli.command, [words[0], "--name", NAME, *words[1:]])
+
+    taken = json.loads(klab("take", "--json").output)
+    listed = json.loads(klab("list", "--json").output)["dumps"]
+    assert listed[-1]["name"] == taken["name"]
+    assert taken["name"] in klab("list").output
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "who.py").write_text(
+        "print('release', prog['init_uts_ns'].name.release.string_().decode())\n"
+    )
+    assert klab("drgn", "--dump", taken["name"], "--", "who.py").exit_code == 0
+    assert f"release {taken['release']}" in capfd.readouterr().out
+    assert klab("drgn", "--dump", "19700101", "--", "who.py").exit_code == 125
 
 
 def test_no_kgdb_beside_kdump(debuggee: Debuggee) -> None:
