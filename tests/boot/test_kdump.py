@@ -37,11 +37,10 @@ all:
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[model.Machine]:
-    kernel = artefact.get("lab")
-    wanted = parts.Wanted(
-        kernel=parts.kernel(kernel.digest, cmdline=" ".join(flavours.load("lab").cmdline)), image=parts.newest_image(), verdict=accel.probe(),
-        memory=1536, cpus=2,
-    )  # fmt: skip
+    words = " ".join(flavours.load("lab").cmdline)
+    kernel = parts.kernel(artefact.get("lab").digest, cmdline=words)
+    image, verdict = parts.newest_image(), accel.probe()
+    wanted = parts.Wanted(kernel=kernel, image=image, verdict=verdict, memory=1536, cpus=2)
     with model.locked(NAME):
         lifecycle.destroy(NAME)
         made = lifecycle.create(NAME, wanted)
