@@ -11,15 +11,48 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from klab import lock
+from klab import accel, lock
+from klab import digest as digests
 from klab.debuggee.model import STEP, Debuggee
 from klab.errors import KlabError
-from klab.guest import initramfs, runner
+from klab.guest import initramfs, kept, runner
 from klab.machine import console, process
+from klab.paths import data_file
 
 POLL_S = 0.01
 CALL_S = 60.0
+
+
+def further() -> kept.Further:
+    """What makes a debuggee of a guest: it waits for calls then. Its kernel's ELF notes are noted in hex."""
+    script = data_file("debuggee-agent.sh").read_bytes()
+    notes = {"klab/call": (initramfs.PROGRAM, b"cat /sys/kernel/notes\n")}
+
+    def bring(folder: Path) -> dict[str, str]:
+        runner.hand_over(folder, {"klab/command": (initramfs.PROGRAM, script)})
+        _reached(folder, 0)
+        with (folder / "input").open("wb") as line:
+            line.write(runner.handed(notes, 1))
+        _reached(folder, 1)
+        return {"notes": (folder / "output").read_bytes().hex()}
+
+    return kept.Further(digests.of_data([script.decode()]), bring)
+
+
+def _reached(folder: Path, number: int) -> None:
+    """Wait for the end of a call to a guest that is about to be kept."""
+    until = time.monotonic() + CALL_S * accel.patience()
+    while number not in statuses(folder):
+        if time.monotonic() > until:
+            lines = "\n".join(console.lines(folder / "console.log")[-10:])
+            raise KlabError(
+                f"the guest does not take calls; last on its console:\n{lines}",
+                step=STEP,
+                mend="klab guest run --kernel … -- dmesg shows whether that kernel runs at all",
+            )
+        time.sleep(POLL_S)
 
 
 @dataclass(frozen=True)
@@ -70,7 +103,7 @@ def answers(debuggee: Debuggee, seconds: float) -> bool:
 def wait(debuggee: Debuggee, number: int, deadline_s: float) -> int:
     """The status of the call with that number, once it is there. Raises KlabError when it does not come."""
     until, pid = time.monotonic() + deadline_s, debuggee.pid
-    while number not in (found := _statuses(debuggee)):
+    while number not in (found := statuses(debuggee.folder)):
         if pid is None or not process.is_ours(pid, debuggee.uuid):
             lines = console.lines(debuggee.console)
             sign = console.hopeless(lines)
@@ -120,10 +153,10 @@ def _send(debuggee: Debuggee, data: bytes, deadline_s: float) -> None:
         os.close(fifo)
 
 
-def _statuses(debuggee: Debuggee) -> dict[int, int]:
+def statuses(folder: Path) -> dict[int, int]:
     """The exit statuses of all calls so far, by their numbers; 0 is the agent's own word."""
     with suppress(OSError):
-        lines = (debuggee.folder / "status").read_text().splitlines(keepends=True)
+        lines = (folder / "status").read_text().splitlines(keepends=True)
         words = [line.split() for line in lines if line.endswith("\n")]
         return {int(word[1]): int(word[2]) for word in words if word[:1] == ["called"]}
     return {}

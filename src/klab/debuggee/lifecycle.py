@@ -19,7 +19,6 @@ from klab.errors import KlabError
 from klab.guest import initramfs, kept, qemu, runner
 from klab.kernel import supply
 from klab.machine import process
-from klab.paths import data_file
 from klab.run import TIED, tail
 
 MEMORY = 512  # MiB
@@ -140,7 +139,7 @@ def _anew(known: Debuggee | None, wanted: Debuggee) -> Debuggee:
 
 
 def _start(wanted: Debuggee) -> Debuggee:
-    """A new QEMU that goes on from the kept state; returns when its agent answers."""
+    """A new QEMU that goes on from the kept state; returns when it runs; its agent waits for calls."""
     model.fresh(wanted)
     kernel = wanted.artefact()
     own = KDUMP.format(wanted.kdump) if wanted.kdump else CMDLINE
@@ -155,8 +154,9 @@ def _start(wanted: Debuggee) -> Debuggee:
         entry=kernel,
         folder=wanted.place,
     )
-    state = kept.ensure(shape, kernel)
-    words = qemu.words(shape, wanted.place, serial=True, debugged=True, incoming=state)
+    state = kept.ensure(shape, kernel, agent.further())
+    wanted = replace(wanted, build_id=build_id(bytes.fromhex(str(state.manifest["notes"]))))
+    words = qemu.words(shape, wanted.place, serial=True, debugged=True, incoming=state.file(kept.NAME))
     os.mkfifo(wanted.folder / "input", 0o600)
     model.save(wanted)
     limited = [*(TIED if wanted.tied else ()), "prlimit", f"--fsize={(2 * wanted.memory + MORE) << 20}"]
@@ -170,13 +170,9 @@ def _start(wanted: Debuggee) -> Debuggee:
             start_new_session=True,
         )
     try:
-        command = data_file("debuggee-agent.sh").read_bytes()
-        runner.hand_over(wanted.place, {"klab/command": (initramfs.PROGRAM, command)})
-        agent.wait(wanted, 0, UP_S)
+        monitor.begun(wanted, UP_S * accel.patience())
         if wanted.kdump:
             kdump.load(wanted, kdump.cmdline(supply.cmdline(wanted.flavour)))
-        known = replace(wanted, build_id=_build_id(agent.call(wanted, ["cat /sys/kernel/notes"]).output))
-        model.save(known)
     except BaseException as error:
         running.kill()
         running.wait()
@@ -184,10 +180,10 @@ def _start(wanted: Debuggee) -> Debuggee:
             error.log = error.log or str(log)
             error.what += f"\n{tail(log)}"
         raise
-    return known
+    return wanted
 
 
-def _build_id(notes: bytes) -> str:
+def build_id(notes: bytes) -> str:
     """The build-id among ELF notes (elf(5)), in hex; nothing when there is none."""
     at = 0
     while at + NOTE.size <= len(notes):

@@ -10,7 +10,8 @@ import asyncio
 import subprocess
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,18 @@ SAVE_S = 60.0
 FAST = 1 << 40  # bytes per second: a file is not a network
 
 
+@dataclass(frozen=True)
+class Further:
+    """How a guest is brought on from where it waits for its files, before it is kept.
+
+    sign: what decides about where it comes to. bring: is given the folder with its ports, and returns
+    what the state's manifest notes of it; raises KlabError when the guest does not come so far.
+    """
+
+    sign: str
+    bring: Callable[[Path], dict[str, str]]
+
+
 @cache
 def _version() -> str:
     """QEMU's version: a state fits no other."""
@@ -39,7 +52,7 @@ def _version() -> str:
     return done.stdout.splitlines()[0]
 
 
-def digest(shape: qemu.Shape, kernel: str) -> str:
+def digest(shape: qemu.Shape, kernel: str, further: Further | None = None) -> str:
     """The name of a kept state. kernel: the digest of the kernel's file."""
     facts = {**asdict(shape), "kernel": kernel, "initrd": digests.of_file(shape.initrd), "qemu": _version()}
     facts["disk"] = str(shape.disk)
@@ -47,7 +60,7 @@ def digest(shape: qemu.Shape, kernel: str) -> str:
         word.replace(str(shape.kernel), "").replace(str(shape.initrd), "")
         for word in qemu.words(shape, Path("/"))
     ]
-    return digests.of_data([facts, words])
+    return digests.of_data([facts, words, *([further.sign] if further else [])])
 
 
 def _sort(shape: qemu.Shape, kernel: store.Entry) -> str:
@@ -56,29 +69,29 @@ def _sort(shape: qemu.Shape, kernel: store.Entry) -> str:
     return " ".join([str(kernel.manifest["flavour"]), size, *shape.devices, shape.cpu, shape.cmdline]).strip()
 
 
-def ensure(shape: qemu.Shape, kernel: store.Entry) -> Path:
-    """The state of a guest of that shape that waits, made now unless it is in the cache.
+def ensure(shape: qemu.Shape, kernel: store.Entry, further: Further | None = None) -> store.Entry:
+    """The state (NAME) of a guest of that shape that waits, made now unless it is in the cache.
 
     Raises KlabError when the guest does not come so far.
     """
-    name = digest(shape, kernel.digest)
+    name = digest(shape, kernel.digest, further)
     if entry := store.find(KIND, name):
-        return entry.file(NAME)
+        return entry
     began = time.monotonic()
     with (
         store.drafting(KIND, name, wait=True) as draft,
         tempfile.TemporaryDirectory(prefix="klab-guest-") as place,
     ):
         if entry := store.find(KIND, name):  # made while we waited
-            return entry.file(NAME)
+            return entry
         folder = Path(place)
         with process.guest(qemu.words(shape, folder), folder) as running:
             _await(running, folder)
+            noted = further.bring(folder) if further else {}
             asyncio.run(_save(folder, draft.path / NAME))
         took = round(time.monotonic() - began, 2)
-        facts = {"kernel": kernel.digest, "guest": _sort(shape, kernel), "wall_s": took}
-        entry = draft.publish({**facts, "rebuild": "klab guest run --kernel … -- true"}, [NAME])
-    return entry.file(NAME)
+        facts = {"kernel": kernel.digest, "guest": _sort(shape, kernel), "wall_s": took, **noted}
+        return draft.publish({**facts, "rebuild": "klab guest run --kernel … -- true"}, [NAME])
 
 
 def _await(running: subprocess.Popen[bytes], folder: Path) -> None:

@@ -197,9 +197,10 @@ def run(
         if erst and erst.exists():
             shutil.copyfile(erst, folder / qemu.ERST)
         # QEMU keeps no address of its ERST device: a guest that goes on does not reach it.
-        kept_state = None if fresh or qemu.ERST in devices or not entry else kept.ensure(asked, entry)
+        goes_on = entry and not fresh and qemu.ERST not in devices
+        state = kept.ensure(asked, entry).file(kept.NAME) if entry and goes_on else None
         began = time.monotonic()  # keeping a guest is no part of the command's time
-        words = qemu.words(asked, folder, serial=bool(on_serial), incoming=kept_state)
+        words = qemu.words(asked, folder, serial=bool(on_serial), incoming=state)
         threads = [Thread(target=hand_over, args=(folder, laid), daemon=True)]
         if on_serial:
             threads.append(Thread(target=on_serial, args=(folder / "serial",), daemon=True))
