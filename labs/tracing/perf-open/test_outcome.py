@@ -42,7 +42,10 @@ class Run:
 def drawn(lab):
     """{run: (hertz, pages, words for the workload)}."""
     r = lab.random
-    function = lambda: r.choice(FUNCTIONS)  # noqa: E731
+
+    def function():
+        return r.choice(FUNCTIONS)
+
     hot, cold = r.sample(FUNCTIONS, 2)
     where = r.choice(["self", *(f"./{name}" for name in LIBRARIES)])
     one, two = r.sample(FUNCTIONS, 2)

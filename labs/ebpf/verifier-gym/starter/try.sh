@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # try.sh OBJECT...: load each program once, as it is loaded in earnest, and show what the verifier says.
-# Wants root, and a kernel of the course: on the lab machine `sudo make try`.
+# Wants root, and a kernel of the course: `sudo sh try.sh *.bpf.o` on the lab machine.
 mount | grep -q ' /sys/fs/bpf ' || mount -t bpf bpf /sys/fs/bpf
 
 # Who serves a stranger's frames has the right to load programs for the network, and none to see what the

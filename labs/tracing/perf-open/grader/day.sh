@@ -1,5 +1,6 @@
+#!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Runs in the guest, under bash. day.sh PLAN: each line of PLAN is a name, the meter's options in one word
+# Runs in the guest. day.sh PLAN: each line of PLAN is a name, the meter's options in one word
 # (-f=500=-p=2), and what the workload is to do. What was said goes to /klab/out.
 cd /klab || exit
 ls /sys/bus/event_source/devices >out/devices
