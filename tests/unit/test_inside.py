@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from klab.debuggee import model
 from klab.desk import place
 from klab.errors import KlabError
 from klab.guest import initramfs, pack, qemu
@@ -86,6 +87,9 @@ def laid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / supply.NOTE).write_text(json.dumps({"flavours": {"lab": "dma_debug=off"}}))
     monkeypatch.setenv("KLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(supply, "BOOT", boot)
+    monkeypatch.setattr(supply, "DEBUG", tmp_path / "debug")
+    (tmp_path / "debug/6.12.1-klab-lab").mkdir(parents=True)
+    (tmp_path / "debug/6.12.1-klab-lab/vmlinux").write_text("symbols")
     for module in (supply, initramfs, qemu):
         monkeypatch.setattr(module, "laid", lambda: tmp_path)
     return tmp_path
@@ -96,6 +100,7 @@ def test_a_machine_offers_its_newest_kernel_of_a_flavour(laid: Path) -> None:
     assert kernel.file("bzImage").read_text() == "6.12.1-klab-lab"
     assert kernel.manifest["release"] == "6.12.1-klab-lab"
     assert supply.kernel("lab").digest == kernel.digest
+    assert model.symbols(kernel, "lab").file("vmlinux").read_text() == "symbols"
     assert supply.cmdline("lab") == "dma_debug=off"
     with pytest.raises(KlabError, match="no kernel of flavour 'san'") as error:
         supply.kernel("san")

@@ -139,7 +139,7 @@ def _anew(known: Debuggee | None, wanted: Debuggee) -> Debuggee:
 
 
 def _start(wanted: Debuggee) -> Debuggee:
-    """A new QEMU that goes on from the kept state; returns when it runs; its agent waits for calls."""
+    """A new QEMU that goes on from the kept state; returns when it answers."""
     model.fresh(wanted)
     kernel = wanted.artefact()
     own = KDUMP.format(wanted.kdump) if wanted.kdump else CMDLINE
@@ -171,6 +171,7 @@ def _start(wanted: Debuggee) -> Debuggee:
         )
     try:
         monitor.begun(wanted, UP_S * accel.patience())
+        agent.call(wanted, ["true"], deadline_s=UP_S * accel.patience())
         if wanted.kdump:
             kdump.load(wanted, kdump.cmdline(supply.cmdline(wanted.flavour)))
     except BaseException as error:

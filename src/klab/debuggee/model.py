@@ -82,7 +82,7 @@ class Debuggee:
 
 def symbols(kernel: Entry, flavour: str) -> Entry:
     """The kernel, which has its symbols. Raises KlabError when it has none."""
-    if "vmlinux" in kernel.manifest["files"]:
+    if kernel.file("vmlinux").exists():
         return kernel
     raise KlabError(
         f"kernel {flavour} has no symbols here: Debian built it",

@@ -74,4 +74,6 @@ def _installed(flavour: str) -> store.Entry:
             return entry
         shutil.copyfile(source, draft.path / "bzImage")
         shutil.copyfile(BOOT / f"config-{release}", draft.path / "config")
+        if (vmlinux := DEBUG / release / "vmlinux").exists():
+            (draft.path / "vmlinux").symlink_to(vmlinux)
         return draft.publish({"flavour": flavour, "release": release}, ["bzImage", "config"])
