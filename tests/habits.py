@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The house rules, as functions from a checkout to a list of complaints."""
 
+import ast
+import importlib
 import re
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +176,22 @@ def undescribed_entries(repo: Path) -> Iterator[str]:
                 for role, entry in uses(document):
                     if role in known and entry not in known[role]:
                         yield f"{path.relative_to(repo)}: {role} has no described entry point {entry}"
+
+
+def _there(module: str, name: str) -> bool:
+    """Whether a module of klab has that name, or is a package with a module of it."""
+    try:
+        return hasattr(importlib.import_module(module), name) or bool(find_spec(f"{module}.{name}"))
+    except ModuleNotFoundError:
+        return False
+
+
+def missing_imports(repo: Path) -> Iterator[str]:
+    """What a grader imports of klab is there: only its contract, minutes long, would tell."""
+    for path in files(repo):
+        if path.suffix == ".py" and "labs" in path.parts:
+            for node in ast.walk(ast.parse(text_of(path))):
+                if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "klab":
+                    for name in node.names:
+                        if not _there(str(node.module), name.name):
+                            yield f"{path.relative_to(repo)}:{node.lineno}: {node.module} has no {name.name}"

@@ -22,6 +22,7 @@ RULES = [
     habits.bare_exceptions,
     habits.tracked_but_ignored,
     habits.undescribed_entries,
+    habits.missing_imports,
 ]
 ROLE_RULES = [habits.role_shape, habits.role_inputs]
 
@@ -67,6 +68,12 @@ BARE = "import os  # " + "noqa: F401\n"
         (habits.too_long, "a.yml", SPDX * 151, "a.yml: 151 lines, more than 150"),
         (habits.fixed_hosts, "a.md", f"\nsee {MIRROR}\n", "a.md:2: deb." + "debian.org"),
         (habits.bare_exceptions, "a.py", BARE, "a.py:1: exception without a reason"),
+        (
+            habits.missing_imports,
+            "labs/a.py",
+            "from klab.lock import no\n",
+            "labs/a.py:1: klab.lock has no no",
+        ),
     ],
 )
 def test_rule_complains(tree, rule, name, text, complaint):

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from klab.debuggee.gdb import KGDB, STUB
+from klab.debuggee.halt import KGDB, STUB
 from klab.guest import modules
 from klab.testing import expect, guests
 
