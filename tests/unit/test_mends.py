@@ -9,6 +9,7 @@ import click
 import pytest
 
 from klab.cli import COMMANDS, main
+from klab.desk import server
 
 REPO = Path(__file__).resolve().parents[2]
 PLACES = (
@@ -29,6 +30,14 @@ TOLD = re.compile(
 )
 
 
+def on_a_machine(group: str, verb: str) -> list[click.Parameter]:
+    """What the student's command of that name takes, where there is one."""
+    found = server.calls.commands.get(group)
+    if isinstance(found, click.Group):
+        found = found.commands.get(verb)
+    return found.params if found else []
+
+
 def complaints(text: str) -> Iterator[str]:
     """What klab would not take of the commands that a text tells."""
     for found in TOLD.finditer(text):
@@ -43,7 +52,8 @@ def complaints(text: str) -> Iterator[str]:
             command = verb
         if found["value"] and not any(isinstance(p, click.Argument) for p in command.params):
             yield f"{found[0]}: it takes no value without an option's name"
-        known = {name for p in command.params for name in p.opts}
+        params = [*command.params, *on_a_machine(found["group"], found["verb"] or "")]
+        known = {name for p in params for name in (*p.opts, *p.secondary_opts)}
         for option in re.findall(r"(?<= )--[a-z-]+", found["rest"]):
             if option not in known:
                 yield f"{found[0]}: no option {option}"

@@ -16,6 +16,13 @@ from klab.desk.talk import say
 from klab.errors import KlabError
 
 LINE = 4096  # bytes of a call
+# The machine's client takes it (roles/lab_machine/files/klab); here it stands for `--help`.
+where_option = click.option(
+    "--inside/--beside",
+    default=None,
+    expose_value=False,
+    help="In this machine, or on the computer that runs it. Else: beside an emulated machine, inside any other.",
+)
 SETTINGS = {"help_option_names": ["-h", "--help"], "terminal_width": talk.WIDTH}
 
 

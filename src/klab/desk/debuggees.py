@@ -13,7 +13,7 @@ import click
 from klab.debuggee import agent, halt, lifecycle, lines
 from klab.debuggee import model as debuggees
 from klab.desk import place as places
-from klab.desk import talk
+from klab.desk import call, talk
 from klab.desk.place import Whose
 from klab.desk.talk import say
 from klab.guest import runner, share
@@ -25,6 +25,7 @@ def group() -> None:
 
 
 @group.command()
+@call.where_option
 @click.option("--kdump", is_flag=True, help="A crash leaves a dump (klab dump); there is no KGDB then.")
 @click.argument("flavour", default="lab")
 @click.pass_obj

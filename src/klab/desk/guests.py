@@ -15,7 +15,7 @@ import click
 from klab import accel
 from klab.catalogue.model import Needs
 from klab.desk import place as places
-from klab.desk import talk
+from klab.desk import call, talk
 from klab.desk.place import Whose
 from klab.errors import KlabError
 from klab.guest import modules, qemu, runner, share, wire
@@ -127,6 +127,7 @@ def _needs(place: str) -> Needs:
 @click.command("guest", context_settings={"ignore_unknown_options": True})
 @click.argument("flavour")
 @click.option("--base", type=click.Choice([qemu.TINY, qemu.DEBIAN]), default=qemu.TINY, show_default=True)
+@call.where_option
 @click.option("--make", is_flag=True, help="Build the folder for that kernel first.")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
