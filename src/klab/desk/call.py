@@ -21,7 +21,7 @@ where_option = click.option(
     "--inside/--beside",
     default=None,
     expose_value=False,
-    help="In this machine, or on the computer that runs it. Else: beside an emulated machine, inside any other.",
+    help="In this machine, or on the computer that runs it. Else beside, if the machine is emulated.",
 )
 SETTINGS = {"help_option_names": ["-h", "--help"], "terminal_width": talk.WIDTH}
 

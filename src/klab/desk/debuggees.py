@@ -12,8 +12,8 @@ import click
 
 from klab.debuggee import agent, halt, lifecycle, lines
 from klab.debuggee import model as debuggees
-from klab.desk import place as places
 from klab.desk import call, talk
+from klab.desk import place as places
 from klab.desk.place import Whose
 from klab.desk.talk import say
 from klab.guest import runner, share

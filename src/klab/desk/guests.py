@@ -14,8 +14,8 @@ import click
 
 from klab import accel
 from klab.catalogue.model import Needs
-from klab.desk import place as places
 from klab.desk import call, talk
+from klab.desk import place as places
 from klab.desk.place import Whose
 from klab.errors import KlabError
 from klab.guest import modules, qemu, runner, share, wire
