@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import click
 
-from klab import accel
-from klab.catalogue.model import Needs
+from klab import accel, catalogue
 from klab.desk import call, talk
 from klab.desk import place as places
 from klab.desk.place import Whose
@@ -114,14 +113,12 @@ def _make(folder: Path, flavour: str, tell: Callable[[bytes], None]) -> int:
     return code
 
 
-def _needs(place: str) -> Needs:
+def _needs(place: str) -> catalogue.Needs:
     """What the lab in whose folder `place` lies needs; the usual elsewhere, and where no catalogue is."""
     if not place or laid():
-        return Needs()  # nobody waits for the catalogue then
-    from klab import catalogue  # noqa: PLC0415 - as above
-
+        return catalogue.Needs()  # nobody waits for the labs to be read then
     lab = catalogue.load().labs.get("/".join(PurePosixPath(place).parts[:2]))
-    return lab.needs if lab else Needs()
+    return lab.needs if lab else catalogue.Needs()
 
 
 @click.command("guest", context_settings={"ignore_unknown_options": True})

@@ -15,8 +15,7 @@ from pathlib import Path
 from klab import digest as digests
 from klab import store
 from klab.errors import KlabError
-from klab.kernel import cached
-from klab.kernel.root import Toolroot
+from klab.kernel import cached, root
 from klab.paths import laid
 
 BOOT = Path("/boot")
@@ -44,12 +43,10 @@ def cmdline(flavour: str) -> str:
     return " ".join(flavours.load(flavour).cmdline)
 
 
-def tools(name: str, binds: Mapping[str, Path]) -> Toolroot:
+def tools(name: str, binds: Mapping[str, Path]) -> root.Toolroot:
     """A root of tools; on a lab machine the machine itself."""
     if laid():
-        return Toolroot(None, binds=binds)
-    from klab.kernel import root  # noqa: PLC0415 - see above
-
+        return root.Toolroot(None, binds=binds)
     return root.ready(name).with_binds(binds)
 
 
