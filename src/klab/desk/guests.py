@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A student's throw-away guest: beside the machine, with the folder it was asked for in."""
+"""A student's throw-away guest, beside the machine or inside, with the folder it was asked for in."""
 
 from __future__ import annotations
 
