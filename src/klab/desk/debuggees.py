@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A student's debuggee, one for each, beside the machine or inside. gdb runs on the machine (roles/lab_machine)."""
+"""A student's debuggee, beside the machine or inside. gdb runs on the machine (roles/lab_machine)."""
 
 from __future__ import annotations
 
