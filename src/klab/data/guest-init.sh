@@ -10,8 +10,9 @@ if [ "$1" != debian ]; then
   mount -t devtmpfs dev /dev
   mount -t proc proc /proc
   mount -t sysfs sys /sys
-  # A kernel whose drivers are modules: the host has laid them here, with modules.dep.
-  [ ! -d /lib/modules ] || modprobe -aq virtio_pci virtio_console virtio_blk ext4 overlay
+  # A kernel whose drivers are modules: the host has laid them here, with modules.dep. ext4 asks
+  # for its checksum by an alias, which that file does not know.
+  [ ! -d /lib/modules ] || modprobe -aq virtio_pci virtio_console virtio_blk crc32c_generic ext4 overlay
   if grep -q klab.base=debian /proc/cmdline; then
     # The lab image below, everything that is written in memory above it. It becomes the
     # root: in a chroot there would be no user namespaces. busybox comes along.

@@ -32,7 +32,7 @@ MENDS = {  # by the end of the reason
     "": "read the console; look for what writes without end, or restarts the guest",
 }
 # Debian's kernels have these as modules; base debian has a disk.
-DRIVERS = ("virtio_blk", "ext4", "overlay")
+DRIVERS = ("virtio_blk", "crc32c_generic", "ext4", "overlay")
 
 
 @dataclass(frozen=True)
