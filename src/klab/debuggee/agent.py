@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def call(
     files: laid there first (initramfs.Files). Raises KlabError when the debuggee does not answer
     in time: it may stand in the debugger.
     """
-    with lock.held(debuggee.folder / "call.lock", f"a call to {debuggee.name}"):
+    with _line(debuggee):
         output = debuggee.folder / "output"
         before, number = output.stat().st_size, time.time_ns()
         line = runner.line(command)
@@ -87,6 +87,19 @@ def call(
             return Called(status, stream.read())
 
 
+def greet(debuggee: Debuggee, deadline_s: float) -> None:
+    """Wait for its answer, for which it begins no program. Raises KlabError when it does not come in time."""
+    with _line(debuggee):
+        number = time.time_ns()
+        _send(debuggee, f"0 0 {number}\n".encode(), deadline_s)
+        wait(debuggee, number, deadline_s)
+
+
+def _line(debuggee: Debuggee) -> AbstractContextManager[None]:
+    """One call at a time."""
+    return lock.held(debuggee.folder / "call.lock", f"a call to {debuggee.name}")
+
+
 def begin(debuggee: Debuggee, command: Sequence[str]) -> None:
     """Have a command run there whose end nobody waits for, as it stops the debuggee."""
     call(debuggee, [f"(usleep 100000; {runner.line(command)}) >/dev/null 2>&1 &"])
@@ -95,9 +108,10 @@ def begin(debuggee: Debuggee, command: Sequence[str]) -> None:
 def answers(debuggee: Debuggee, seconds: float) -> bool:
     """Whether it does what it is told."""
     try:
-        return call(debuggee, ["true"], deadline_s=seconds).status == 0
+        greet(debuggee, seconds)
     except KlabError:
         return False
+    return True
 
 
 def wait(debuggee: Debuggee, number: int, deadline_s: float) -> int:

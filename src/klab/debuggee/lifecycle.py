@@ -155,8 +155,8 @@ def _start(wanted: Debuggee) -> Debuggee:
         folder=wanted.place,
     )
     state = kept.ensure(shape, kernel, agent.further())
-    wanted = replace(wanted, build_id=build_id(bytes.fromhex(str(state.manifest["notes"]))))
-    words = qemu.words(shape, wanted.place, serial=True, debugged=True, incoming=state.file(kept.NAME))
+    wanted = replace(wanted, build_id=_build_id(bytes.fromhex(str(state.manifest["notes"]))))
+    words = qemu.words(shape, wanted.place, serial=True, debugged=True, memory=state.path, incoming=True)
     os.mkfifo(wanted.folder / "input", 0o600)
     model.save(wanted)
     limited = [*(TIED if wanted.tied else ()), "prlimit", f"--fsize={(2 * wanted.memory + MORE) << 20}"]
@@ -170,8 +170,9 @@ def _start(wanted: Debuggee) -> Debuggee:
             start_new_session=True,
         )
     try:
+        kept.go_on(running, wanted.place, state)
         monitor.begun(wanted, UP_S * accel.patience())
-        agent.call(wanted, ["true"], deadline_s=UP_S * accel.patience())
+        agent.greet(wanted, UP_S * accel.patience())
         if wanted.kdump:
             kdump.load(wanted, kdump.cmdline(supply.cmdline(wanted.flavour)))
     except BaseException as error:
@@ -184,7 +185,7 @@ def _start(wanted: Debuggee) -> Debuggee:
     return wanted
 
 
-def build_id(notes: bytes) -> str:
+def _build_id(notes: bytes) -> str:
     """The build-id among ELF notes (elf(5)), in hex; nothing when there is none."""
     at = 0
     while at + NOTE.size <= len(notes):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Guests kept at the point where they wait for their files: going on from there takes no boot.
 
-QEMU's migration stream in a file: read only, so that any number go on from one at a time.
+The guest's memory is a file, which those that go on map for themselves: they read of it what they
+touch, and the host has it in memory once. The state beside it is QEMU's migration stream, without
+that memory (its capability x-ignore-shared). Any number go on from one at a time.
 """
 
 from __future__ import annotations
@@ -14,15 +16,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import QMPClient
 
 from klab import accel, store
 from klab import digest as digests
 from klab.errors import KlabError
 from klab.guest import process, qemu
-from klab.machine import console
+from klab.machine import console, qmp
 from klab.run import tail
 
 KIND = "guests"
@@ -30,7 +31,10 @@ NAME = "state"
 STEP = "guest: keep"
 BOOT_S = 180.0
 SAVE_S = 60.0
-FAST = 1 << 40  # bytes per second: a file is not a network
+LOAD_S = 30.0
+POLL_S = 0.01
+ENDS = {"completed", "failed"}
+WITHOUT_MEMORY = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,18 @@ def ensure(shape: qemu.Shape, kernel: store.Entry, further: Further | None = Non
         if entry := store.find(KIND, name):  # made while we waited
             return entry
         folder = Path(place)
-        with process.guest(qemu.words(shape, folder), folder) as running:
+        with process.guest(qemu.words(shape, folder, memory=draft.path), folder) as running:
             _await(running, folder)
             noted = further.bring(folder) if further else {}
-            asyncio.run(_save(folder, draft.path / NAME))
+            _save(folder, draft.path / NAME)
         took = round(time.monotonic() - began, 2)
         facts = {"kernel": kernel.digest, "guest": _sort(shape, kernel), "wall_s": took, **noted}
-        return draft.publish({**facts, "rebuild": "klab guest run --kernel … -- true"}, [NAME])
+        memories = [*qemu.memories(shape)]
+        entry = draft.publish({**facts, "rebuild": "klab guest run --kernel … -- true"}, [NAME, *memories])
+        for name in memories:
+            # QEMU opens for writing what it maps, also where each writes to pages of its own.
+            entry.file(name).chmod(0o600)
+        return entry
 
 
 def _await(running: subprocess.Popen[bytes], folder: Path) -> None:
@@ -111,23 +120,51 @@ def _await(running: subprocess.Popen[bytes], folder: Path) -> None:
         time.sleep(0.02)
 
 
-async def _save(folder: Path, target: Path) -> None:
-    client = QMPClient("guest")
+def _save(folder: Path, target: Path) -> None:
+    """Write the state of a guest that waits. Raises KlabError."""
 
-    async def ask(name: str, **arguments: Any) -> Any:
-        return await client.execute(name, arguments or None)
+    async def talk(client: QMPClient) -> str:
+        await client.execute("migrate-set-capabilities", WITHOUT_MEMORY)
+        await client.execute("migrate", {"uri": f"exec:cat >{target}"})
+        while True:
+            seen = await client.execute("query-migrate")
+            if isinstance(seen, dict) and seen.get("status") in ENDS:
+                return str(seen["status"])
+            await asyncio.sleep(POLL_S)
 
     try:
-        async with asyncio.timeout(SAVE_S * accel.patience()):
-            await client.connect(str(folder / "qmp"))
-            await ask("migrate-set-parameters", **{"max-bandwidth": FAST})
-            await ask("migrate", uri=f"exec:cat >{target}")
-            while (said := (await ask("query-migrate")).get("status")) not in {"completed", "failed"}:
-                await asyncio.sleep(0.02)
-            await client.disconnect()
-    except (QMPError, OSError, TimeoutError) as error:
-        said = f"{type(error).__name__}: {error}"
+        said = qmp.session(folder / "qmp", "guest", talk, SAVE_S * accel.patience())
+    except qmp.Unanswered as why:
+        said = str(why)
     if said != "completed" or not target.stat().st_size:
         raise KlabError(
             f"the guest's state could not be kept: {said}", step=STEP, mend="free some space: klab cache list"
         )
+
+
+def go_on(running: subprocess.Popen[bytes], folder: Path, state: store.Entry) -> None:
+    """Let a guest that was started with `incoming` go on from a kept state.
+
+    Returns when QEMU reads it, or has ended. Raises KlabError when it does neither.
+    """
+
+    async def talk(client: QMPClient) -> None:
+        await client.execute("migrate-set-capabilities", WITHOUT_MEMORY)
+        await client.execute("migrate-incoming", {"uri": f"exec:cat {state.file(NAME)}"})
+
+    until = time.monotonic() + LOAD_S * accel.patience()
+    why: object = "its monitor did not come"
+    while running.poll() is None:
+        if (folder / "qmp").exists():
+            try:
+                return qmp.session(folder / "qmp", "guest", talk, LOAD_S * accel.patience())
+            except qmp.Unanswered as unanswered:  # it does not listen yet
+                why = unanswered
+        if time.monotonic() > until:
+            raise KlabError(
+                f"the guest does not go on from where it was kept: {why}\n{tail(folder / 'qemu.log')}",
+                step=STEP,
+                mend=f"rm -r {state.path}, and it is kept anew",
+            )
+        time.sleep(POLL_S)
+    return None

@@ -17,14 +17,16 @@ PORTS = {"output": 1, "status": 2, "input": 3, "results": 4}
 PCAP = "net.pcap"  # all that a guest with the device `net` sends
 ERST = "erst"  # the device, and the file with what a guest leaves in it for the next boot
 ERST_KIB = 64
+NUMA = "numa2"  # no device, but two nodes
 DEVICES = {
     # A watchdog: unless it is fed, the guest is reset, which ends it.
     "wdt": ["-device", "i6300esb", "-watchdog-action", "reset"],
     # Where the kernel leaves what tools must know to read a dump of the whole guest.
     "vmcoreinfo": ["-device", "vmcoreinfo"],
     "edu2": [word for slot in argv.EDU for word in ("-device", f"edu,addr={slot}")],
+    NUMA: [],
 }
-NAMES = sorted([*DEVICES, ERST, "net", "numa2"])
+NAMES = sorted([*DEVICES, ERST, "net"])
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class Shape:
 def _board(shape: Shape) -> list[str]:
     """What each guest has: board, processors, memory, kernel."""
     cpu = ",".join(filter(None, [accel.CPU[shape.which], shape.cpu]))
-    said = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35"]
-    said += [*_accel(shape.which), "-cpu", cpu]
+    said = [accel.QEMU, "-no-user-config", "-nodefaults", "-display", "none"]
+    said += ["-machine", "q35", *_accel(shape.which), "-cpu", cpu]
     said += ["-m", str(shape.memory), "-smp", str(shape.cpus)]
     # qboot leaves the devices' addresses to the kernel, but ERST's stands in an ACPI table.
     said += [] if ERST in shape.devices else ["-bios", "qboot.rom"]
@@ -94,14 +96,17 @@ def words(
     *,
     serial: bool = False,
     debugged: bool = False,
-    incoming: Path | None = None,
+    memory: Path | None = None,
+    incoming: bool = False,
 ) -> list[str]:
     """The command line. folder: where console, ports and QMP's socket lie.
 
     serial: the second UART, ttyS1, is a socket. debugged: so are the console, which is logged all
-    the same, and QEMU's gdb stub. incoming: go on from this kept state.
+    the same, and QEMU's gdb stub. memory: the folder whose files are the guest's memory. incoming:
+    it waits for the state that belongs to that memory, of which it sees a copy of its own.
     """
     said = [*_board(shape), "-no-reboot", "-append", shape.line]
+    said += _memory(shape, memory, share=not incoming)
     log = f"{folder}/console.log"
     console = f"{_socket('console', folder)},logfile={log}" if debugged else f"file,id=console,path={log}"
     said += ["-chardev", console, "-serial", "chardev:console"]
@@ -122,14 +127,12 @@ def words(
         ]
         said += ["-device", "virtio-blk-pci,drive=disk"]
     for device in shape.devices:
-        said += _special(device, shape, folder) or DEVICES[device]
-    return [*said, *(["-incoming", f"exec:cat {incoming}"] if incoming else [])]
+        said += _special(device, folder) or DEVICES[device]
+    return [*said, *(["-incoming", "defer"] if incoming else [])]
 
 
-def _special(device: str, shape: Shape, folder: Path) -> Sequence[str]:
-    """The words of a device that depends on the guest's shape or folder; none for others."""
-    if device == "numa2":
-        return _numa(shape)
+def _special(device: str, folder: Path) -> Sequence[str]:
+    """The words of a device that depends on the guest's folder; none for others."""
     if device == "net":
         # Nobody answers there, and nothing leaves this computer: what is sent is written down.
         said = ["-netdev", "user,id=net,restrict=on", "-device", "virtio-net-pci,netdev=net"]
@@ -140,12 +143,23 @@ def _special(device: str, shape: Shape, folder: Path) -> Sequence[str]:
     return []
 
 
-def _numa(shape: Shape) -> Sequence[str]:
-    """Two nodes with half of the memory each, and the processors by turns."""
-    half = shape.memory // 2
+def memories(shape: Shape) -> dict[str, int]:
+    """The names of the guest's pieces of memory, and how large each is, in MiB."""
+    nodes = ["node0", "node1"] if NUMA in shape.devices else ["memory"]
+    return dict.fromkeys(nodes, shape.memory // len(nodes))
+
+
+def _memory(shape: Shape, folder: Path | None, *, share: bool) -> Sequence[str]:
+    """Where its memory lies, and how it is spread over nodes: half each, and processors by turns."""
     said: list[str] = []
+    for name, size in memories(shape).items():
+        kind = "memory-backend-ram"
+        if folder:
+            kind = f"memory-backend-file,mem-path={folder}/{name},share={'on' if share else 'off'}"
+        said += ["-object", f"{kind},id={name},size={size}M"]
+    if NUMA not in shape.devices:
+        return [*said, "-machine", "memory-backend=memory"]
     for node in (0, 1):
-        said += ["-object", f"memory-backend-ram,id=node{node},size={half}M"]
         cpus = "".join(f",cpus={cpu}" for cpu in range(node, shape.cpus, 2))
         said += ["-numa", f"node,nodeid={node},memdev=node{node}{cpus}"]
     return [*said, "-numa", "dist,src=0,dst=1,val=20"]

@@ -198,9 +198,11 @@ def run(
             shutil.copyfile(erst, folder / qemu.ERST)
         # QEMU keeps no address of its ERST device: a guest that goes on does not reach it.
         goes_on = entry and not fresh and qemu.ERST not in devices
-        state = kept.ensure(asked, entry).file(kept.NAME) if entry and goes_on else None
+        state = kept.ensure(asked, entry) if entry and goes_on else None
         began = time.monotonic()  # keeping a guest is no part of the command's time
-        words = qemu.words(asked, folder, serial=bool(on_serial), incoming=state)
+        words = qemu.words(
+            asked, folder, serial=bool(on_serial), memory=state.path if state else None, incoming=bool(state)
+        )
         threads = [Thread(target=hand_over, args=(folder, laid), daemon=True)]
         if on_serial:
             threads.append(Thread(target=on_serial, args=(folder / "serial",), daemon=True))
@@ -208,6 +210,8 @@ def run(
             with process.guest(words, folder) as running:
                 for thread in threads:
                     thread.start()
+                if state:
+                    kept.go_on(running, folder, state)
                 why = watch.until_gone(
                     running, folder, deadline_s, on_output=on_output, enough=enough, terminal=terminal
                 )
