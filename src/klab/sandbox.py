@@ -37,6 +37,8 @@ FILES = 20_000
 FILE = 256 << 20  # bytes of one file
 PROCESSES = 256
 WATCH_S = 0.25
+OBJECTS = "/objects"  # where ccache has its cache, if it may have one
+CCACHE = "/usr/lib/ccache"  # Debian's compilers that ask ccache first
 # Root's processes are not counted (getrlimit(2)), so root hands over to an id nobody has.
 IDS = range(1_900_000_000, 2_000_000_000)
 SIGNALLED = 128
@@ -93,8 +95,10 @@ def _words(
     tools: Path,
     folder: Path,
     kernel: store.Entry | None,
-    shows: Mapping[str, Path],
     command: Sequence[str],
+    *,
+    shows: Mapping[str, Path],
+    objects: Path | None,
 ) -> list[str]:
     """bubblewrap's words."""
     words = [
@@ -116,7 +120,9 @@ def _words(
         )
     for link in ("bin", "sbin", "lib", "lib64"):
         words += ["--symlink", f"usr/{link}", f"/{link}"]
-    words += ["--bind", str(folder), WORK, "--remount-ro", "/", "--chdir", WORK]
+    words += ["--bind", str(folder), WORK]
+    words += ["--bind", str(objects), OBJECTS] if objects else []
+    words += ["--remount-ro", "/", "--chdir", WORK]
     given = {
         "PATH": "/usr/bin:/usr/sbin",
         "HOME": WORK,
@@ -126,6 +132,8 @@ def _words(
     if kernel:
         release = kernel.manifest["release"]
         given |= {"KDIR": f"/lib/modules/{release}/build", "KERNEL_RELEASE": release}
+    if objects:
+        given |= {"PATH": f"{CCACHE}:{given['PATH']}", "CCACHE_DIR": OBJECTS, "CCACHE_TEMPDIR": "/tmp"}  # noqa: S108 - its own
     for name, value in given.items():
         words += ["--setenv", name, value]
     # Counted per user namespace only from within: outside, a desktop's own threads count too.
@@ -195,11 +203,14 @@ def run(
     memory_mib: int = 1024,
     toolchain: str = root.GCC,
     shows: Mapping[str, Path] | None = None,
+    objects: Path | None = None,
 ) -> Said:
     """Run a command in `folder`, which it sees as /work, and wait for its end.
 
     kernel: its headers are in KDIR. memory_mib: of each process. shows: more folders to be
-    read, {place inside: folder}, one in another behind it. Raises KlabError when the
+    read, {place inside: folder}, one in another behind it. objects: a folder where ccache
+    keeps what was compiled, for other runs: who writes to it is believed by all of them.
+    Raises KlabError when the
     command had to be ended (time, output, disk) or the sandbox cannot be made. Root and
     ordinary users get the same; root's files in `folder` then belong to an id of nobody's.
     """
@@ -208,11 +219,17 @@ def run(
         raise KlabError("there is no sandbox without a build root", step=STEP, mend="unset KLAB_BUILD_ROOT")
     folder = folder.resolve()
     shown = dict(shows or {})
-    words = [*_limits(memory_mib, deadline_s), *_words(tools, folder, kernel, shown, command)]
+    if objects:
+        objects.mkdir(parents=True, exist_ok=True)
+    words = [
+        *_limits(memory_mib, deadline_s),
+        *_words(tools, folder, kernel, command, shows=shown, objects=objects),
+    ]
     if os.geteuid() == 0:
-        read = [tools, *([modules.ensure(kernel)] if kernel else []), *shown.values()]
+        written = [folder, *([objects] if objects else [])]
+        read = [tools, *([modules.ensure(kernel)] if kernel else []), *shown.values(), *written[1:]]
         words, owner = _as_nobody(words, folder, read)
-        for path in [folder, *folder.rglob("*")]:
+        for path in [path for place in written for path in (place, *place.rglob("*"))]:
             os.chown(path, owner, owner, follow_symlinks=False)
     began = time.monotonic()
     try:
@@ -258,10 +275,10 @@ def run(
     return Said(SIGNALLED - code if code < 0 else code, out, err)
 
 
-def make(folder: Path, flavour: str, target: str = "") -> Said:
+def make(folder: Path, flavour: str, target: str = "", *, objects: Path | None = None) -> Said:
     """`make TARGET` in `folder` against a flavour's headers, with the compiler it was built by.
 
-    Raises what `run` does, and KlabError when the kernel is not built.
+    objects: as in `run`. Raises what `run` does, and KlabError when the kernel is not built.
     """
     toolchain = flavours.load(flavour).toolchain
     return run(
@@ -270,4 +287,5 @@ def make(folder: Path, flavour: str, target: str = "") -> Said:
         kernel=artefact.get(flavour),
         deadline_s=MAKE_S,
         toolchain=toolchain,
+        objects=objects,
     )

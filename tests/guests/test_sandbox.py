@@ -42,3 +42,21 @@ def test_headers_cannot_be_changed(tmp_path: Path) -> None:
     said = sandbox.run(["sh", "-c", "touch $KDIR/Makefile"], folder=tmp_path, kernel=artefact.get("lab"))
     assert said.code == 1
     assert "cannot touch" in said.err
+
+
+def test_what_was_compiled_is_kept_for_whoever_is_given_the_folder(tmp_path: Path) -> None:
+    kernel, objects = artefact.get("lab"), tmp_path / "objects"
+    counted = "ccache --print-stats | grep direct_cache_hit"
+
+    def hits(name: str, kept: Path | None) -> str:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "hello.c").write_text(SOURCE)
+        (folder / "Makefile").write_text(MAKEFILE)
+        said = sandbox.run(["sh", "-c", f"make >/dev/null && {counted}"], folder=folder, kernel=kernel,
+                           objects=kept)  # fmt: skip
+        return said.out.split()[-1]
+
+    assert hits("first", objects) == "0"
+    assert int(hits("second", objects)) >= 2
+    assert hits("alone", None) == "0"

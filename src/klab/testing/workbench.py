@@ -119,7 +119,8 @@ class Workbench:
             return Built(workspace.copy(kept, place), kept.with_suffix(".log").read_text())
         folder = workspace.copy(self.workspace, place)
         try:
-            said = sandbox.make(folder, flavour, target)
+            objects = self.kept / "objects" if self.kept else None
+            said = sandbox.make(folder, flavour, target, objects=objects)
         except KlabError as error:
             if sandbox.ENDED not in error.what:
                 raise
