@@ -86,7 +86,7 @@ def workload(lab, drawn):
 
 
 @pytest.fixture(scope="module")
-def left(lab, guest, stacks, workload, drawn, orders):  # noqa: PLR0917 - fixtures
+def left(lab, guest, stacks, workload, drawn, orders):  # noqa: PLR0917 - each is a fixture
     """{name: what the guest has left}, and {name.status: exit status}."""
     built = lab.restored().make()
     files = {f"klab/{name}": built.file(name) for name in lab.spec.workspace if name != "service.c"}
