@@ -21,7 +21,7 @@ import yaml
 from klab import catalogue
 from klab.catalogue import pages as catalogue_pages
 from klab.cli import main as klab
-from klab.kernel import page
+from klab.kernel import page, programs
 from klab.paths import data_file, repo_dir
 
 WIDTH = 100  # columns of the commands' help texts
@@ -106,6 +106,11 @@ def flavours_page(repo: Path) -> str:
     return MARK + _rendered("flavours.md.j2", **page.facts(repo))
 
 
+def programs_page(repo: Path) -> str:
+    """Which types of BPF programs run on which flavour, as `klab kernel programs --write` has kept it."""
+    return MARK + _tidy("\n".join(programs.page(programs.kept(repo))))
+
+
 def roles_page(described: list[dict[str, Any]]) -> str:
     """The table of roles."""
     rows = [
@@ -143,6 +148,7 @@ def pages(repo: Path) -> dict[Path, str]:
     made[repo / "docs" / "reference" / "cli.md"] = cli_page()
     if (repo / "labs/_kernels/flavours.yml").exists():
         made[repo / "docs" / "reference" / "flavours.md"] = flavours_page(repo)
+        made[repo / "docs" / "reference" / "bpf-programs.md"] = programs_page(repo)
     if (repo / "labs/course.yml").exists():
         course = catalogue.load(repo / "labs")
         for name, text in catalogue_pages.pages(course, repo).items():

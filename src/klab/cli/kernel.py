@@ -13,6 +13,7 @@ from klab import digest as digests
 from klab import store
 from klab.cli import debug, elsewhere
 from klab.cli.observe import observe
+from klab.cli.programs import programs
 from klab.cli.verb import Outcome, check_option, verb
 from klab.kernel import artefact, cached, reproduce, resolve, root, source
 from klab.kernel import build as builder
@@ -119,5 +120,6 @@ def list_all() -> Outcome:
 
 verb(command, "debug-package")(debug.package)
 verb(command, "observe")(flavour_option(own_option(observe)))
+verb(command, "programs")(flavour_option(programs))
 verb(command, "incoming")(elsewhere.incoming)
 verb(command, "adopt")(elsewhere.adopt)
