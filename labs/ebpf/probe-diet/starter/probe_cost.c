@@ -1,0 +1,1 @@
+../../../_bench/probe_cost.c
