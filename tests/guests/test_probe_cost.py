@@ -16,13 +16,13 @@ from klab.catalogue import labs_dir
 from klab.guest import initramfs, runner
 from klab.kernel import artefact
 
-CALLS = 1000
-NOISE = 0.9  # of what should be less, at least
+CALLS = 250
+NOISE = 0.8  # of what should be less, at least
 SCRIPT = f"""
 cd /klab
 attached() {{ bpftool -j prog show; bpftool -j link show; }}
 attached >out/before
-./probe_cost --json -r 15 -n {CALLS} -o probe_cost.bpf.o -p ring >out/measured || exit
+./probe_cost --json -r 6 -n {CALLS} -o probe_cost.bpf.o -p ring >out/measured || exit
 attached >out/after
 ./probe_cost -r 100000 >out/table & harness=$!
 while ! bpftool link show | grep -q tracing; do sleep 0.2; kill -0 $harness || exit; done
@@ -79,7 +79,8 @@ def test_what_programs_say_agrees(measured: dict[str, Any]) -> None:
 
 
 def test_order(measured: dict[str, Any]) -> None:
-    ns = {each["name"]: each["ns"] for each in measured["programs"]}
+    # A loaded computer disturbs most batches by far more than a probe costs, but not the fastest ones.
+    ns = {each["name"]: each["least"] for each in measured["programs"]}
     assert ns["none"] * NOISE < ns["empty"], ns
     assert ns["empty"] * NOISE < ns["map"], ns
     assert ns["map"] * NOISE < ns["ring"], ns
@@ -91,8 +92,8 @@ def test_numbers_agree(measured: dict[str, Any]) -> None:
     for each in measured["programs"]:
         assert each["events_per_s"] == pytest.approx(1e9 / each["ns"], rel=0.01)
         assert each["ratio"] == pytest.approx(each["ns"] / first, rel=0.01)
-        assert min(each["batches"]) <= each["ns"] <= max(each["batches"])
-        assert len(each["batches"]) == 15
+        assert min(each["batches"]) == each["least"] <= each["ns"] <= max(each["batches"])
+        assert len(each["batches"]) == 6 * 40
 
 
 def test_nothing_stays_attached(left: dict[str, bytes]) -> None:

@@ -4,7 +4,6 @@
 import json
 import re
 import shutil
-import statistics
 
 import pytest
 
@@ -15,8 +14,9 @@ from klab.testing.observe import BUILDS
 
 TOOLS = "bpf"
 MEMORY, DEADLINE_S = 1024, 300.0
-LIMIT = 0.4  # of what the starter costs beyond an empty program
+LIMIT = 0.25  # of what the starter costs beyond an empty program
 DEVICES, WHENCES = ("null", "zero", "full"), range(5)
+WAS, NOW = "was.bpf.o:seeks", "seeks.bpf.o:seeks"
 RECORDS = 0.1  # for each event, that may be handed over
 RUN = 'cd /klab; run() { n=$1; shift; timeout 90 "$@" >out/$n 2>out/$n.errors; echo "$n: $?"; }; '
 ANSWER = RUN + "run was ./was-meter was.bpf.o ./NAME plan; run now ./meter seeks.bpf.o ./NAME plan"
@@ -140,31 +140,53 @@ def test_answers(ran, right, part, what, look):
                  expected="; ".join(f"{part} {key}: {wanted.get(key, 0)}" for key in differ[:5]))  # fmt: skip
 
 
+def least(runs):
+    """{program: nanoseconds of its fastest batch}: disturbances only ever make a batch slower."""
+    return {name: min(programs[name]["least"] for programs in runs) for name in runs[0]}
+
+
+def share(runs):
+    """The part of the starter's cost that the student's has, beyond an empty program; None: no telling."""
+    ns = least(runs)
+    was, now = (ns[name] - ns["empty"] for name in (WAS, NOW))
+    return now / was if was > ns["empty"] / 4 else None
+
+
+def records(runs):
+    """How many records the student's program hands over for each seek."""
+    return runs[0][NOW]["records"] / runs[0][NOW]["all_calls"]
+
+
 @pytest.fixture(scope="module")
 def measured(run):
-    """{program: what the harness says of it}."""
-    status, printed, errors = left(run(MEASURE, "probe_cost"), "cost")
-    expect.equal(status, 0, "the harness measures the program", look=tail(errors))
-    return {each["name"]: each for each in json.loads(printed)["programs"]}
+    """[{program: what the harness says of it}], of two runs where the first was perhaps disturbed."""
+
+    def measure():
+        status, printed, errors = left(run(MEASURE, "probe_cost"), "cost")
+        expect.equal(status, 0, "the harness measures the program", look=tail(errors))
+        return {each["name"]: each for each in json.loads(printed)["programs"]}
+
+    runs = [measure()]
+    if records(runs) <= RECORDS and (share(runs) or 1) > LIMIT:
+        runs.append(measure())
+    return runs
 
 
 def test_runs(measured):
-    now = measured["seeks.bpf.o:seeks"]
+    now = measured[0][NOW]
     expect.equal(
         now["runs"], now["calls"], "the program runs once for each seek", look="SEC() in seeks.bpf.c"
     )
-    expect.holds(now["records"] <= RECORDS * now["all_calls"], "hardly any event is handed over as a record",
+    expect.holds(records(measured) <= RECORDS, "hardly any event is handed over as a record",
                  observed=f"{now['records']} records for {now['all_calls']} seeks", look="ring buffers",
                  expected=f"at most {RECORDS:.0%} as many")  # fmt: skip
 
 
 def test_cost(measured):
-    # On a loaded computer half of the batches may be disturbed: the lower quartile still is not.
-    ns = {name: statistics.quantiles(each["batches"])[0] for name, each in measured.items()}
-    was, now = (ns[f"{name}.bpf.o:seeks"] - ns["empty"] for name in ("was", "seeks"))
-    if was < ns["empty"] / 2:
+    part, ns = share(measured), least(measured)
+    if part is None:
         expect.cannot_tell(f"the starter costs hardly more here than an empty program: {ns}")
     shown = ", ".join(f"{name} {each / ns['none']:.2f}" for name, each in ns.items())
-    expect.holds(now <= LIMIT * was, "the program costs a part of what the starter costs", look="probe_cost",
-                 observed=f"{now / was:.0%} of it beyond an empty program; ratios of the loops: {shown}",
+    expect.holds(part <= LIMIT, "the program costs a part of what the starter costs", look="probe_cost",
+                 observed=f"{part:.0%} of it beyond an empty program; ratios of the loops: {shown}",
                  expected=f"at most {LIMIT:.0%}")  # fmt: skip
