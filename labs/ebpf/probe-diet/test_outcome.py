@@ -20,7 +20,7 @@ WAS, NOW = "was.bpf.o:seeks", "seeks.bpf.o:seeks"
 RECORDS = 0.1  # for each event, that may be handed over
 RUN = 'cd /klab; run() { n=$1; shift; timeout 90 "$@" >out/$n 2>out/$n.errors; echo "$n: $?"; }; '
 ANSWER = RUN + "run was ./was-meter was.bpf.o ./NAME plan; run now ./meter seeks.bpf.o ./NAME plan"
-MEASURE = RUN + "run cost ./NAME --json -r 4 -o was.bpf.o -p seeks -o seeks.bpf.o -p seeks"
+MEASURE = RUN + "run cost ./NAME --json -r 3 -o was.bpf.o -p seeks -o seeks.bpf.o -p seeks"
 
 
 def offset(r):
@@ -51,9 +51,8 @@ def right(drawn):
     return {"seeks": seeks, "slot": slots, "farthest": farthest}
 
 
-def compiled(folder, targets):
+def compiled(folder, targets, what=BUILDS):
     """Files that `make` builds in a folder."""
-    what = f"{BUILDS}: {', '.join(targets)}"
     try:
         said = sandbox.run(["make", *targets], folder=folder, toolchain=TOOLS, deadline_s=sandbox.MAKE_S)
     except KlabError as error:
@@ -73,7 +72,7 @@ def built(lab):
     starter = lab.builds / "starter"
     shutil.copytree(lab.spec.starter, starter)
     names = ["was.bpf.o", "was-meter", "crowd", "probe_cost", "seeks.bpf.o", "meter"]
-    files = compiled(starter, ["seeks.bpf.o", "meter", "crowd", "probe_cost"])
+    files = compiled(starter, ["seeks.bpf.o", "meter", "crowd", "probe_cost"], "the starter builds")
     files += compiled(lab.restored().workspace, ["seeks.bpf.o", "meter"])
     return dict(zip(names, files, strict=True))
 
