@@ -17,6 +17,7 @@ MEMORY, DEADLINE_S = 1024, 300.0
 LIMIT = 0.25  # of what the starter costs beyond an empty program
 DEVICES, WHENCES = ("null", "zero", "full"), range(5)
 WAS, NOW = "was.bpf.o:seeks", "seeks.bpf.o:seeks"
+TRIES, NOISE = 3, 1.1
 RECORDS = 0.1  # for each event, that may be handed over
 RUN = 'cd /klab; run() { n=$1; shift; timeout 90 "$@" >out/$n 2>out/$n.errors; echo "$n: $?"; }; '
 ANSWER = RUN + "run was ./was-meter was.bpf.o ./NAME plan; run now ./meter seeks.bpf.o ./NAME plan"
@@ -145,10 +146,14 @@ def least(runs):
 
 
 def share(runs):
-    """The part of the starter's cost that the student's has, beyond an empty program; None: no telling."""
+    """The part of the starter's cost that the student's has, beyond an empty program; None: no telling.
+
+    A computer may be slow for seconds. Then what is known to cost more seems to cost less.
+    """
     ns = least(runs)
-    was, now = (ns[name] - ns["empty"] for name in (WAS, NOW))
-    return now / was if was > ns["empty"] / 4 else None
+    none, empty, map_, ring, was, now = (ns[name] for name in ("none", "empty", "map", "ring", WAS, NOW))
+    in_order = none < empty < map_ * NOISE and empty < ring < was
+    return (now - empty) / (was - empty) if in_order else None
 
 
 def records(runs):
@@ -158,16 +163,19 @@ def records(runs):
 
 @pytest.fixture(scope="module")
 def measured(run):
-    """[{program: what the harness says of it}], of two runs where the first was perhaps disturbed."""
+    """[{program: what the harness says of it}], of more than one where the first was perhaps disturbed."""
 
     def measure():
         status, printed, errors = left(run(MEASURE, "probe_cost"), "cost")
         expect.equal(status, 0, "the harness measures the program", look=tail(errors))
         return {each["name"]: each for each in json.loads(printed)["programs"]}
 
-    runs = [measure()]
-    if records(runs) <= RECORDS and (share(runs) or 1) > LIMIT:
+    runs = []
+    while len(runs) < TRIES:
         runs.append(measure())
+        part = share(runs)
+        if records(runs) > RECORDS or (part is not None and (part <= LIMIT or len(runs) > 1)):
+            break
     return runs
 
 
@@ -184,7 +192,7 @@ def test_runs(measured):
 def test_cost(measured):
     part, ns = share(measured), least(measured)
     if part is None:
-        expect.cannot_tell(f"the starter costs hardly more here than an empty program: {ns}")
+        expect.cannot_tell(f"this computer is too busy to be measured: {ns}")
     shown = ", ".join(f"{name} {each / ns['none']:.2f}" for name, each in ns.items())
     expect.holds(part <= LIMIT, "the program costs a part of what the starter costs", look="probe_cost",
                  observed=f"{part:.0%} of it beyond an empty program; ratios of the loops: {shown}",
