@@ -203,7 +203,7 @@ def test_user_events(used: Used) -> None:
         assert "user_events: No such file or directory" in used.said["user_events"]
         return
     assert used.went_well("user_events").split() == ["registered", "0", "wanted", "1"]
-    found = re.findall(r"klab_lap: number=(\d+) square=(\d+)", used.said["user_events_trace"])
+    found = re.findall(r"klab_lap: number=\w+ \((\d+)\) square=\w+ \((\d+)\)", used.said["user_events_trace"])
     assert [(int(n), int(square)) for n, square in found] == [(n, n * n) for n in range(1, 6)]
 
 
