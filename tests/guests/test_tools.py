@@ -127,7 +127,7 @@ def test_bcc(used: Used) -> None:
 def test_bpftool_features(used: Used) -> None:
     found = json.loads(used.went_well("features"))
     config = artefact.get(used.flavour).file("config").read_text()
-    for symbol in ("CONFIG_BPF_JIT", "CONFIG_BPF_LSM", "CONFIG_DEBUG_INFO_BTF", "CONFIG_XDP_SOCKETS"):
+    for symbol in ("CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF", "CONFIG_XDP_SOCKETS"):
         assert (found["system_config"][symbol] == "y") == (f"{symbol}=y\n" in config), symbol
     assert found["program_types"]["have_xdp_prog_type"]
     assert found["map_types"]["have_ringbuf_map_type"]
