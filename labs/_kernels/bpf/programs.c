@@ -55,12 +55,12 @@ static int wait_ran(void)
 	return 0;
 }
 
-static int by_getppid(struct bpf_object *object, struct bpf_program *program)
+static int by_getpgid(struct bpf_object *object, struct bpf_program *program)
 {
 	int err = hooked(bpf_program__attach(program));
 
 	if (!err)
-		syscall(SYS_getppid);
+		syscall(SYS_getpgid, 0);
 	return err;
 }
 
@@ -133,7 +133,7 @@ static int by_clock(struct bpf_object *object, struct bpf_program *program)
 	int err = fd < 0 ? -errno : hooked(bpf_program__attach_perf_event(program, fd));
 
 	for (long n = 0; !err && n < 100 * PATIENCE_MS && !ran(); n++)
-		syscall(SYS_getppid);
+		syscall(SYS_getpgid, 0);
 	return err;
 }
 
@@ -360,9 +360,9 @@ static const struct type {
 	const char *name, *object;
 	int (*run)(struct bpf_object *object, struct bpf_program *program);
 } types[] = {
-	{ "kprobe", "trace", by_getppid },
-	{ "kprobe_multi", "trace", by_getppid },
-	{ "fentry", "typed", by_getppid },
+	{ "kprobe", "trace", by_getpgid },
+	{ "kprobe_multi", "trace", by_getpgid },
+	{ "fentry", "typed", by_getpgid },
 	{ "tracepoint", "trace", by_fork },
 	{ "raw_tracepoint", "trace", by_fork },
 	{ "tp_btf", "typed", by_fork },

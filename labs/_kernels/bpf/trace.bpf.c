@@ -16,13 +16,13 @@ static __always_inline int count(void)
 	return 0;
 }
 
-SEC("?ksyscall/getppid")
+SEC("?ksyscall/getpgid")
 int kprobe(void *ctx)
 {
 	return count();
 }
 
-SEC("?kprobe.multi/*sys_getppid")
+SEC("?kprobe.multi/*sys_getpgid")
 int kprobe_multi(void *ctx)
 {
 	return count();

@@ -31,7 +31,7 @@ static __always_inline void count(struct task_struct *task)
 		__sync_fetch_and_add(&seen.times, 1);
 }
 
-SEC("?fentry/__x64_sys_getppid")
+SEC("?fentry/__x64_sys_getpgid")
 int fentry(void *ctx)
 {
 	count(bpf_get_current_task_btf());
