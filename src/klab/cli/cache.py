@@ -19,7 +19,7 @@ from klab.machine import model
 from klab.paths import cache_dir
 
 KINDS = [
-    *("roots", "sources", "kernels", "modules", "symbols", "debugs", "probes"),
+    *("roots", "sources", "kernels", "modules", "symbols", "debugs", "btfs", "probes"),
     *("initramfs", "guests", "inside", "rootfs", "images"),
     *(student.REFERENCE, student.KIND),
 ]
