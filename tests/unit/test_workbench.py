@@ -66,14 +66,15 @@ def test_the_same_files_are_built_once_where_builds_are_kept(
 ) -> None:
     built = []
 
-    def make(folder: Path, flavour: str, target: str) -> object:
+    def make(folder: Path, flavour: str, target: str, *, objects: Path) -> object:
+        assert objects.parent == kept
         built.append((folder / "answer").read_text())
         (folder / "made.ko").write_text(built[-1])
         return SimpleNamespace(code=0, out="made\n", err="")
 
+    kept = tmp_path / "kept"
     monkeypatch.setattr(sandbox, "make", make)
     monkeypatch.setattr(Workbench, "kernel", lambda *_: SimpleNamespace(digest="d"))
-    kept = tmp_path / "kept"
     first, second, third = (replace(bench, kept=kept, builds=tmp_path / f"{n}", _made={}) for n in range(3))
     assert [each.make().file("made.ko").read_text() for each in (first, second)] == ["42\n"] * 2
     assert second.make().log == "made\n"
