@@ -26,6 +26,9 @@ all:
       ansible_connection: local
       ansible_python_interpreter: {python}
   children:
+    builders:
+      hosts:
+        localhost:
     lab_machines:
       hosts:
         {name}:
