@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long a guest takes in which every tool of tracing and BPF is used once, for each kernel.
 
-The guest of tests/guests/test_tools.py: wall seconds inside klab; what is built on this computer
+The guest of tests/observability/test_tools.py: wall seconds inside klab; what is built on this computer
 is built before. Nothing else should run meanwhile; the load is printed beside the medians.
 
 Run: .venv/bin/python bench/track5_tools.py [--flavour lab]… [--runs 3]
