@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from klab import accel
+from klab import accel, store
 from klab.errors import KlabError
-from klab.guest import initramfs, runner, watch
+from klab.guest import initramfs, kept, runner, watch
 from klab.kernel import artefact
 
 FLAVOUR = "lab"
@@ -50,6 +50,16 @@ def test_nothing_stays_of_one_guest_for_the_next() -> None:
     ran = run("ls /klab")
     assert b"left" not in ran.output
     assert ran.results == {}
+
+
+def test_what_a_guest_writes_is_not_in_the_kept_memory(tmp_path: Path) -> None:
+    kernel = artefact.get(FLAVOUR)
+    shape = runner.shape(
+        kernel.file("bzImage"), which=accel.probe().accel, memory=512, cpus=1, entry=kernel, folder=tmp_path
+    )
+    state = kept.ensure(shape, kernel)
+    run("dd if=/dev/urandom of=/f bs=1M count=40 2>/dev/null")
+    assert store.find(kept.KIND, state.digest, thorough=True)
 
 
 def test_a_panic_is_told() -> None:

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from klab import accel, sandbox
-from klab.guest import initramfs, runner
+from klab.guest import runner
 from klab.kernel import artefact
-from klab.testing import expect
+from klab.testing import expect, guests
 
 PLACE = Path(__file__).parents[1] / "fixtures/profiles"
 COMPILE = (
@@ -42,13 +42,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     shutil.copytree(PLACE, folder)
     said = sandbox.run(["sh", "-ec", COMPILE], folder=folder)
     assert said.code == 0, said.err
-    files = {
-        f"klab/{path.name}": (
-            initramfs.PROGRAM if path.stat().st_mode & 0o100 else initramfs.DATA,
-            path.read_bytes(),
-        )
-        for path in folder.iterdir()
-    }
+    files = guests.laid({f"klab/{path.name}": path for path in folder.iterdir()})
     ran = runner.run(
         artefact.get("lab").file("bzImage"), ["bash /klab/day.sh"], which=accel.probe().accel, memory=1024,
         cpus=2, files=files, base="debian", deadline_s=400,

@@ -9,6 +9,7 @@ import pytest
 
 from klab import sandbox
 from klab.errors import KlabError
+from klab.kernel import artefact, btf
 from klab.testing import expect
 from klab.testing.observe import BUILDS
 
@@ -93,8 +94,8 @@ def stock(guest, built, short, days):
 
 
 @pytest.fixture(scope="module")
-def nobtf(guest, built, short, plans, days):
-    files = {**built, **short.laid(), "klab/types": plans.btf(NOBTF)}
+def nobtf(guest, built, short, days):
+    files = {**built, **short.laid(), "klab/types": btf.ensure(artefact.get(NOBTF))}
     script = f"bash /klab/day.sh short {short.inside} /klab/types"
     return days.read(guest(script, files=files, kernel=NOBTF, **PLACE))
 

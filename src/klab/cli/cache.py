@@ -14,12 +14,12 @@ from klab import digest as digests
 from klab import namespace, retention, store
 from klab.cli.verb import Outcome, check_option, verb
 from klab.image import claim
-from klab.kernel import outtree, student
+from klab.kernel import btf, outtree, student
 from klab.machine import model
 from klab.paths import cache_dir
 
 KINDS = [
-    *("roots", "sources", "kernels", "modules", "symbols", "debugs", "btfs", "probes"),
+    *("roots", "sources", "kernels", "modules", "symbols", "debugs", btf.KIND, "probes"),
     *("initramfs", "guests", "inside", "rootfs", "images"),
     *(student.REFERENCE, student.KIND),
 ]

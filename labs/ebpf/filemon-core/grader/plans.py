@@ -1,12 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the actors do, drawn by lot, and BTF for a kernel that has none."""
-
-import shutil
-
-from klab import digest as digests
-from klab import sandbox, store
-from klab.errors import KlabError
-from klab.kernel import artefact
+"""What the actors do, drawn by lot."""
 
 TOP = "/tmp/day"  # noqa: S108 - in the guest
 # A quote, a backslash, an end of line, and a byte that is no character.
@@ -15,9 +8,6 @@ FIFOS, WAITING = 64, 24
 # More than the ring of the monitor that is stopped has room for, however small a record is.
 MANY = (900, 1100)
 LAZY = f"{TOP}/there is nothing of this name"
-STEP = "grader"
-KIND = "btfs"
-ENCODE_S, ENCODE_MIB = 300.0, 4096
 
 
 class Plans:
@@ -82,26 +72,3 @@ class Plans:
 
 def digits(name):
     return name.encode("latin-1").hex()
-
-
-def btf(flavour):
-    """A file with the types of a kernel that was built without them; made once, by pahole."""
-    kernel = artefact.get(flavour)
-    digest = digests.of_data([1, kernel.digest])
-    if entry := store.find(KIND, digest):
-        return entry.file("btf")
-    with store.drafting(KIND, digest, wait=True) as draft:
-        if entry := store.find(KIND, digest):
-            return entry.file("btf")
-        made = draft.path / "made"
-        made.mkdir()
-        words = ["pahole", "-j2", "--btf_encode_detached=/work/btf", "/kernel/vmlinux"]
-        said = sandbox.run(words, folder=made, shows={"/kernel": kernel.path}, deadline_s=ENCODE_S,
-                           memory_mib=ENCODE_MIB)  # fmt: skip
-        if said.code:
-            raise KlabError(f"pahole cannot describe {flavour}: {said.err[-500:]}", step=STEP)
-        # The sandbox's own id owns what was made there.
-        shutil.copyfile(made / "btf", draft.path / "btf")
-        shutil.rmtree(made)
-        facts = {"kernel": kernel.digest, "flavour": flavour, "rebuild": "a check of filemon-core"}
-        return draft.publish(facts, ["btf"]).file("btf")
