@@ -210,9 +210,10 @@ def run(
     kernel: its headers are in KDIR. memory_mib: of each process. shows: more folders to be
     read, {place inside: folder}, one in another behind it. objects: a folder where ccache
     keeps what was compiled, for other runs: who writes to it is believed by all of them.
-    Raises KlabError when the
-    command had to be ended (time, output, disk) or the sandbox cannot be made. Root and
-    ordinary users get the same; root's files in `folder` then belong to an id of nobody's.
+
+    Raises KlabError when the command had to be ended (time, output, disk) or the sandbox
+    cannot be made. Root and ordinary users get the same; root's files in `folder` then
+    belong to an id of nobody's.
     """
     tools = root.ready(toolchain).path
     if tools is None:
@@ -278,11 +279,12 @@ def run(
 def make(folder: Path, flavour: str, target: str = "", *, objects: Path | None = None) -> Said:
     """`make TARGET` in `folder` against a flavour's headers, with the compiler it was built by.
 
-    objects: as in `run`. Raises what `run` does, and KlabError when the kernel is not built.
+    target: words for make. objects: as in `run`. Raises what `run` does, and KlabError when the
+    kernel is not built.
     """
     toolchain = flavours.load(flavour).toolchain
     return run(
-        ["make", *root.wanted(toolchain).make, *([target] if target else [])],
+        ["make", *root.wanted(toolchain).make, *target.split()],
         folder=folder,
         kernel=artefact.get(flavour),
         deadline_s=MAKE_S,

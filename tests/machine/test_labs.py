@@ -126,6 +126,6 @@ def test_edu_devices_answer_at_their_addresses(machine: Machine) -> None:
         [int(word, 16) for word in words[::2]],
         [int(word, 16) for word in words[1::2]],
         "base addresses in the devices are those that the kernel believes in",
-        look="klab-clock.service in roles/lab_machine",
+        look="klab-wake in roles/lab_machine",
     )
     assert len(words) == 4

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import pytest
 
 from klab import accel, sandbox
-from klab.guest import runner
+from klab.guest import initramfs, runner
 from klab.kernel import artefact
-from klab.testing import expect, guests
+from klab.testing import expect
 
 PLACE = Path(__file__).parents[1] / "fixtures/profiles"
 COMPILE = (
@@ -42,7 +42,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
     shutil.copytree(PLACE, folder)
     said = sandbox.run(["sh", "-ec", COMPILE], folder=folder)
     assert said.code == 0, said.err
-    files = guests.laid({f"klab/{path.name}": path for path in folder.iterdir()})
+    files = initramfs.contents({f"klab/{path.name}": path for path in folder.iterdir()})
     ran = runner.run(
         artefact.get("lab").file("bzImage"), ["bash /klab/day.sh"], which=accel.probe().accel, memory=1024,
         cpus=2, files=files, base="debian", deadline_s=400,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Actors in and beside a guarded cgroup: what is refused, what is told, and what goes on as ever."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -9,10 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from klab import sandbox
 from klab.errors import KlabError
 from klab.testing import expect
-from klab.testing.observe import BUILDS
 
 TOOLS = "bpf"  # the root that has libbpf
 MEMORY, DEADLINE_S = 768, 240.0
@@ -36,30 +33,13 @@ class Day:
 
 @pytest.fixture(scope="module")
 def plans(lab):
-    spec = importlib.util.spec_from_file_location("plans", lab.spec.folder / "grader/plans.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Plans(lab.random)
+    return lab.module("plans").Plans(lab.random)
 
 
 @pytest.fixture(scope="module")
 def built(lab):
     """The guard, with the types of the lab's kernel, and the grader's programs, as a guest's files."""
-    what = f"{BUILDS} with clang and gcc"
-    folder = lab.restored().workspace
-    try:
-        said = sandbox.run(["make", "BTF=/kernel/vmlinux"], folder=folder, toolchain=TOOLS,
-                           shows={"/kernel": lab.kernel().path}, deadline_s=sandbox.MAKE_S)  # fmt: skip
-    except KlabError as error:
-        if sandbox.ENDED not in error.what:
-            raise
-        expect.fail(what, observed=error.what, expected="a build that ends", look="Makefile")
-    words = f"{said.out}{said.err}".splitlines()
-    errors = [line for line in words if "error:" in line or "undefined" in line]
-    program = folder / "guard"
-    expect.holds(said.code == 0 and program.is_file() and not program.is_symlink(), what,
-                 observed="\n".join(errors[:8] or words[-12:]), expected="a build without errors",
-                 look=":".join(errors[0].split(":")[:2]) if errors else "Makefile")  # fmt: skip
+    program = lab.restored().make("BTF=/kernel/vmlinux", tools=TOOLS).file("guard")
     ours = lab.builds / "grader"
     shutil.copytree(lab.spec.folder / "grader", ours)
     for name in ("try", "nothing"):

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One binary watches opens on three kernels; those who open say themselves what they did."""
 
-import importlib.util
 import re
 import shutil
 
 import pytest
 
-from klab import sandbox
 from klab.errors import KlabError
 from klab.kernel import artefact, btf
 from klab.testing import expect
-from klab.testing.observe import BUILDS
 
 TOOLS = "bpf"  # the root that has libbpf
 PLACE = {"base": "debian", "cpus": 2, "memory": 768, "deadline_s": 150.0}
@@ -24,42 +21,20 @@ OTHERS = 0.2
 QUIET, SHOWN = ("processed ", "libbpf: map ", "libbpf: elf", "-- "), 16
 
 
-def module(lab, name):
-    """One of the grader's own modules."""
-    spec = importlib.util.spec_from_file_location(name, lab.spec.folder / f"grader/{name}.py")
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
 @pytest.fixture(scope="module")
 def plans(lab):
-    return module(lab, "plans")
+    return lab.module("plans")
 
 
 @pytest.fixture(scope="module")
 def days(lab):
-    return module(lab, "days")
+    return lab.module("days")
 
 
 @pytest.fixture(scope="module")
 def built(lab):
     """filemon, with the types of the lab's kernel, and the grader's programs, as a guest's files."""
-    what = f"{BUILDS} with clang and gcc"
-    folder = lab.restored().workspace
-    try:
-        said = sandbox.run(["make", "BTF=/kernel/vmlinux"], folder=folder, toolchain=TOOLS,
-                           shows={"/kernel": lab.kernel().path}, deadline_s=sandbox.MAKE_S)  # fmt: skip
-    except KlabError as error:
-        if sandbox.ENDED not in error.what:
-            raise
-        expect.fail(what, observed=error.what, expected="a build that ends", look="Makefile")
-    words = f"{said.out}{said.err}".splitlines()
-    errors = [line for line in words if "error:" in line or "undefined" in line]
-    program = folder / "filemon"
-    expect.holds(said.code == 0 and program.is_file() and not program.is_symlink(), what,
-                 observed="\n".join(errors[:8] or words[-12:]), expected="a build without errors",
-                 look=":".join(errors[0].split(":")[:2]) if errors else "Makefile")  # fmt: skip
+    program = lab.restored().make("BTF=/kernel/vmlinux", tools=TOOLS).file("filemon")
     ours = lab.builds / "grader"
     shutil.copytree(lab.spec.folder / "grader", ours)
     for name in ("act", "census"):

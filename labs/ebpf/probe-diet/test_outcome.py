@@ -3,14 +3,10 @@
 
 import json
 import re
-import shutil
 
 import pytest
 
-from klab import sandbox
-from klab.errors import KlabError
 from klab.testing import expect
-from klab.testing.observe import BUILDS
 
 TOOLS = "bpf"
 MEMORY, DEADLINE_S = 1024, 300.0
@@ -52,30 +48,14 @@ def right(drawn):
     return {"seeks": seeks, "slot": slots, "farthest": farthest}
 
 
-def compiled(folder, targets, what=BUILDS):
-    """Files that `make` builds in a folder."""
-    try:
-        said = sandbox.run(["make", *targets], folder=folder, toolchain=TOOLS, deadline_s=sandbox.MAKE_S)
-    except KlabError as error:
-        if sandbox.ENDED not in error.what:
-            raise
-        expect.fail(what, observed=error.what, expected="a build that ends", look="Makefile")
-    errors = [line for line in f"{said.out}{said.err}".splitlines() if "error:" in line]
-    place = ":".join(errors[0].split(":")[:2]) if errors else "Makefile"
-    expect.holds(said.code == 0, what, observed="\n".join(errors[:8]) or said.err[-1500:],
-                 expected="a build without errors", look=place)  # fmt: skip
-    return [folder / name for name in targets]
-
-
 @pytest.fixture(scope="module")
 def built(lab):
     """{name: file}: the student's program and meter, and the starter's of all."""
-    starter = lab.builds / "starter"
-    shutil.copytree(lab.spec.starter, starter)
-    names = ["was.bpf.o", "was-meter", "crowd", "probe_cost", "seeks.bpf.o", "meter"]
-    files = compiled(starter, ["seeks.bpf.o", "meter", "crowd", "probe_cost"], "the starter builds")
-    files += compiled(lab.restored().workspace, ["seeks.bpf.o", "meter"])
-    return dict(zip(names, files, strict=True))
+    was = lab.starter().make("seeks.bpf.o meter crowd probe_cost", tools=TOOLS)
+    now = lab.restored().make("seeks.bpf.o meter", tools=TOOLS)
+    theirs = {"was.bpf.o": was.file("seeks.bpf.o"), "was-meter": was.file("meter")}
+    theirs |= {name: was.file(name) for name in ("crowd", "probe_cost")}
+    return {**theirs, **{name: now.file(name) for name in ("seeks.bpf.o", "meter")}}
 
 
 @pytest.fixture(scope="module")

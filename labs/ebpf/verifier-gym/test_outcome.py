@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ten programs: the verifier takes each one, and each computes what its head says, edges too."""
 
-import importlib.util
 import json
 import re
-import shutil
 import struct
 from dataclasses import dataclass
 
 import pytest
 
-from klab import sandbox
-from klab.errors import KlabError
 from klab.testing import expect
-from klab.testing.observe import BUILDS
 
 # The root of the kernels that clang builds has the compiler; the one of this lab's kernel has not.
 TOOLS = "llvm"
@@ -53,32 +48,17 @@ EXERCISES = {
 @pytest.fixture(scope="module")
 def drawn(lab):
     """{program: [(step, answer, what was done)]}."""
-    spec = importlib.util.spec_from_file_location("models", lab.spec.folder / "grader/models.py")
-    models = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(models)
+    models = lab.module("models")
     steps = {name: models.Steps(lab.random) for name in EXERCISES}
     for name, collected in steps.items():
         getattr(models, name)(collected)
     return {name: collected.all for name, collected in steps.items()}
 
 
-def compiled(folder):
-    """The objects of a folder, by the names of their programs."""
-    what = f"{BUILDS} with clang, for BPF"
-    try:
-        said = sandbox.run(["make"], folder=folder, toolchain=TOOLS, deadline_s=sandbox.MAKE_S)
-    except KlabError as error:
-        if sandbox.ENDED not in error.what:
-            raise
-        expect.fail(what, observed=error.what, expected="a build that ends", look="Makefile")
-    errors = [line for line in f"{said.out}{said.err}".splitlines() if "error:" in line]
-    place = ":".join(errors[0].split(":")[:2]) if errors else "Makefile"
-    expect.holds(said.code == 0, what, observed="\n".join(errors[:8]) or said.err[-1500:],
-                 expected="a build without errors", look=place)  # fmt: skip
-    found = {name: folder / f"{name}.bpf.o" for name in EXERCISES}
-    missing = [path.name for path in found.values() if not path.is_file() or path.is_symlink()]
-    expect.equal(missing, [], "make builds all ten programs", look="Makefile")
-    return found
+def compiled(bench):
+    """The objects of a lab's files, by the names of their programs."""
+    built = bench.make(tools=TOOLS)
+    return {name: built.file(f"{name}.bpf.o") for name in EXERCISES}
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +66,8 @@ def answers(lab, guest, drawn):
     """{program: what run.py says of it}; the starter's programs are named `was-…`."""
     files = {"klab/run.py": (lab.spec.folder / "grader/run.py").read_bytes()}
     plan = {}
-    starter = lab.builds / "starter"
-    shutil.copytree(lab.spec.starter, starter)
-    for prefix, folder in (("was-", starter), ("", lab.restored().workspace)):
-        for name, path in compiled(folder).items():
+    for prefix, bench in (("was-", lab.starter()), ("", lab.restored())):
+        for name, path in compiled(bench).items():
             files[f"klab/gym/{prefix}{name}.bpf.o"] = path.read_bytes()
             steps = [] if prefix else [step for step, *_ in drawn[name]]
             plan[prefix + name] = {"service": EXERCISES[name].service, "steps": steps}

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The balancer gets packets made by lot while back ends come and go, and real connections."""
 
-import importlib.util
 import json
 import re
-import sys
 from collections import Counter
 from itertools import chain
 
 import pytest
 
-from klab import sandbox
-from klab.errors import KlabError
 from klab.testing import expect
-from klab.testing.observe import BUILDS
 
 # The root of the kernels that clang builds has the compiler; the one of this lab's kernel has not.
 TOOLS = "llvm"
@@ -30,12 +25,7 @@ timeout -s KILL 120 python3 run.py plan >/klab/out/told 2>/klab/out/errors; echo
 @pytest.fixture(scope="module")
 def made(lab):
     """The grader's own module of frames and steps."""
-    spec = importlib.util.spec_from_file_location("scene", lab.spec.folder / "grader/scene.py")
-    module = importlib.util.module_from_spec(spec)
-    # A dataclass looks for its module by name.
-    sys.modules["scene"] = module
-    spec.loader.exec_module(module)
-    return module
+    return lab.module("scene")
 
 
 @pytest.fixture(scope="module")
@@ -46,20 +36,7 @@ def scene(lab, made):
 @pytest.fixture(scope="module")
 def ran(lab, guest, scene):
     """What the guest has left."""
-    folder = lab.restored().workspace
-    what = f"{BUILDS} with clang, for BPF"
-    try:
-        said = sandbox.run(["make"], folder=folder, toolchain=TOOLS, deadline_s=sandbox.MAKE_S)
-    except KlabError as error:
-        if sandbox.ENDED not in error.what:
-            raise
-        expect.fail(what, observed=error.what, expected="a build that ends", look="Makefile")
-    program = folder / "lb.bpf.o"
-    errors = [line for line in f"{said.out}{said.err}".splitlines() if "error:" in line]
-    place = ":".join(errors[0].split(":")[:2]) if errors else "Makefile"
-    expect.holds(said.code == 0 and program.is_file() and not program.is_symlink(), what,
-                 observed="\n".join(errors[:8]) or said.err[-1500:] or "no lb.bpf.o",
-                 expected="a build without errors", look=place)  # fmt: skip
+    program = lab.restored().make(tools=TOOLS).file("lb.bpf.o")
     files = {f"klab/{name}": lab.spec.starter / name for name in ("net.sh", "sums.py")}
     files |= {"klab/lb.bpf.o": program.read_bytes(), "klab/plan": json.dumps({"steps": scene.steps})}
     files["klab/run.py"] = (lab.spec.folder / "grader/run.py").read_bytes()

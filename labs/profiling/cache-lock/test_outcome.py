@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counters are traced and run beside the starter's; traces by lot go through the student's caches."""
 
-import importlib.util
 import json
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -22,10 +20,7 @@ PROGRAMS = ("load", "load-traced", "load-tsan")
 
 @pytest.fixture(scope="module")
 def caches(lab):
-    spec = importlib.util.spec_from_file_location("klab_caches", lab.spec.folder / "grader/caches.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return lab.module("caches")
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +33,9 @@ def drawn(lab, caches):
 def left(lab, guest, drawn):
     """{name: what the guest has left}, and {name.status: exit status}."""
     bench = lab.restored()
-    starter = replace(bench, workspace=lab.spec.starter, builds=lab.builds / "starter", _made={})
     files = {"klab/day.sh": lab.spec.folder / "grader/day.sh", "klab/made": drawn["made"]}
     files["klab/lines.py"] = bench.make().file("lines.py")
-    for which, built in (("was", starter.make()), ("now", bench.make())):
+    for which, built in (("was", lab.starter().make()), ("now", bench.make())):
         files |= {f"klab/{which}/{name}": built.file(name) for name in PROGRAMS}
     script = f"bash /klab/day.sh {drawn['seed']}"
     ran = guest(script, files=files, base="debian", deadline_s=DEADLINE_S)

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A program that knows its ways is sampled; stacks by lot are folded and drawn; the service got faster."""
 
-import importlib.util
 import itertools
 import json
 import re
 import shlex
 import shutil
-import sys
 
 import pytest
 
@@ -30,10 +28,7 @@ COMPILE = (
 
 @pytest.fixture(scope="session")
 def stacks(lab):
-    spec = importlib.util.spec_from_file_location("klab_stacks", lab.spec.folder / "grader/stacks.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return lab.module("stacks")
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ PROGRAM, DATA = FILE | 0o755, FILE | 0o644
 
 # What lies where in a guest: {path without its first slash: (mode with its type, content)}.
 Files = Mapping[str, tuple[int, bytes]]
+Content = bytes | str | Path
 
 
 def _record(name: str, mode: int, content: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
@@ -37,6 +38,18 @@ def _record(name: str, mode: int, content: bytes = b"", device: tuple[int, int] 
 
 # What init says before it has mounted /dev goes to the console. An archive before another one.
 CONSOLE = _record("dev", FOLDER | 0o755) + _record("dev/console", DEVICE | 0o600, device=(5, 1))
+
+
+def contents(files: Mapping[str, Content]) -> dict[str, tuple[int, bytes]]:
+    """Bytes, texts and files of the host as a guest gets them; a file that is executable here is so there."""
+    found: dict[str, tuple[int, bytes]] = {}
+    for name, content in files.items():
+        if isinstance(content, Path):
+            mode = PROGRAM if content.stat().st_mode & 0o100 else DATA
+            found[name.lstrip("/")] = (mode, content.read_bytes())
+        else:
+            found[name.lstrip("/")] = (DATA, content.encode() if isinstance(content, str) else content)
+    return found
 
 
 def archive(files: Files) -> bytes:

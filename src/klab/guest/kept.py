@@ -8,7 +8,6 @@ that memory (its capability x-ignore-shared). Any number go on from one at a tim
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import tempfile
 import time
@@ -17,13 +16,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from qemu.qmp import QMPClient
-
 from klab import accel, store
 from klab import digest as digests
 from klab.errors import KlabError
 from klab.guest import process, qemu
-from klab.machine import console, qmp
+from klab.machine import console, migration, qmp
 from klab.run import tail
 
 KIND = "guests"
@@ -33,8 +30,6 @@ BOOT_S = 180.0
 SAVE_S = 60.0
 LOAD_S = 30.0
 POLL_S = 0.01
-ENDS = {"completed", "failed"}
-WITHOUT_MEMORY = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
 
 
 @dataclass(frozen=True)
@@ -122,24 +117,14 @@ def _await(running: subprocess.Popen[bytes], folder: Path) -> None:
 
 def _save(folder: Path, target: Path) -> None:
     """Write the state of a guest that waits. Raises KlabError."""
-
-    async def talk(client: QMPClient) -> str:
-        await client.execute("migrate-set-capabilities", WITHOUT_MEMORY)
-        await client.execute("migrate", {"uri": f"exec:cat >{target}"})
-        while True:
-            seen = await client.execute("query-migrate")
-            if isinstance(seen, dict) and seen.get("status") in ENDS:
-                return str(seen["status"])
-            await asyncio.sleep(POLL_S)
-
     try:
-        said = qmp.session(folder / "qmp", "guest", talk, SAVE_S * accel.patience())
-    except qmp.Unanswered as why:
-        said = str(why)
-    if said != "completed" or not target.stat().st_size:
-        raise KlabError(
-            f"the guest's state could not be kept: {said}", step=STEP, mend="free some space: klab cache list"
+        qmp.session(
+            folder / "qmp", "guest", lambda qemu: migration.save(qemu, target), SAVE_S * accel.patience()
         )
+    except qmp.Unanswered as why:
+        raise KlabError(
+            f"the guest's state could not be kept: {why}", step=STEP, mend="free some space: klab cache list"
+        ) from None
 
 
 def go_on(running: subprocess.Popen[bytes], folder: Path, state: store.Entry) -> None:
@@ -147,17 +132,17 @@ def go_on(running: subprocess.Popen[bytes], folder: Path, state: store.Entry) ->
 
     Returns when QEMU reads it, or has ended. Raises KlabError when it does neither.
     """
-
-    async def talk(client: QMPClient) -> None:
-        await client.execute("migrate-set-capabilities", WITHOUT_MEMORY)
-        await client.execute("migrate-incoming", {"uri": f"exec:cat {state.file(NAME)}"})
-
     until = time.monotonic() + LOAD_S * accel.patience()
     why: object = "its monitor did not come"
     while running.poll() is None:
         if (folder / "qmp").exists():
             try:
-                return qmp.session(folder / "qmp", "guest", talk, LOAD_S * accel.patience())
+                return qmp.session(
+                    folder / "qmp",
+                    "guest",
+                    lambda qemu: migration.begin(qemu, state.file(NAME)),
+                    LOAD_S * accel.patience(),
+                )
             except qmp.Unanswered as unanswered:  # it does not listen yet
                 why = unanswered
         if time.monotonic() > until:

@@ -15,8 +15,7 @@ from typing import Any
 from klab import accel, sandbox
 from klab import digest as digests
 from klab.errors import KlabError
-from klab.guest import runner
-from klab.guest.initramfs import DATA, PROGRAM
+from klab.guest import initramfs, runner
 from klab.guest.modules import files as module_files
 from klab.kernel import artefact
 from klab.kernel import flavour as flavours
@@ -48,10 +47,7 @@ def built() -> dict[str, tuple[int, bytes]]:
                 mend=f"mend {SOURCES}",
             )
         made = [path for path in folder.iterdir() if path.suffix not in {".c", ".h"}]
-        return {
-            f"{PLACE}/{path.name}": (PROGRAM if path.stat().st_mode & 0o100 else DATA, path.read_bytes())
-            for path in made
-        }
+        return initramfs.contents({f"{PLACE}/{path.name}": path for path in made})
 
 
 def parse(lines: list[str]) -> dict[str, str]:

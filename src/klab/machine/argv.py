@@ -14,12 +14,13 @@ import sys
 
 from klab import accel
 from klab.errors import KlabError
-from klab.machine import clock
+from klab.machine import rest, wake
 from klab.machine.model import Machine
 
 # Raised when a device is added; a machine keeps those it was made with. 2: the clock's port;
-# 3: two edu devices.
-HARDWARE = 3
+# 3: two edu devices; 4: memory that can be a file, a port for what the guest answers, and no
+# balloon: what a guest gives back of a file would be gone for all that map it.
+MAPPED = HARDWARE = 4
 # Slots (hexadecimal) of QEMU's educational PCI device: equal modulo 4, so that both share one interrupt line.
 EDU = ("10", "14")
 
@@ -67,12 +68,34 @@ def cmdline(machine: Machine) -> str:
     return " ".join(word for word in words if word)
 
 
-def build(machine: Machine, *, loadvm: str = "") -> list[str]:
-    """QEMU's words for this machine; `loadvm` resumes that snapshot instead of booting."""
+def _memory(machine: Machine, *, incoming: bool) -> list[str]:
+    """Where its memory lies: in a file, of which a ready point can be made, or in that of the ready point."""
+    if machine.hardware < MAPPED:
+        return []
+    kind = "memory-backend-ram"
+    if incoming:
+        kind = f"memory-backend-file,mem-path={rest.MEMORY},share=off"
+    elif not machine.ready:
+        kind = f"memory-backend-file,mem-path={rest.DRAFT},share=on"
+    return [
+        "-object",
+        f"{kind},id=memory,size={machine.memory}M",
+        "-machine",
+        "memory-backend=memory",
+        *(["-incoming", "defer"] if incoming else []),
+    ]
+
+
+def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list[str]:
+    """QEMU's words for this machine, which boots.
+
+    loadvm: it goes on from that snapshot. incoming: it waits to be told of its ready point.
+    """
     argv = [accel.QEMU, "-name", f"klab-{machine.name}", "-uuid", machine.uuid]
     argv += ["-no-user-config", "-nodefaults", "-display", "none"]
     argv += ["-machine", machine.machine_type, "-accel", ACCEL[machine.accel]]
     argv += ["-cpu", accel.CPU[machine.accel], "-smp", str(machine.cpus), "-m", str(machine.memory)]
+    argv += _memory(machine, incoming=incoming)
     boot = machine.boot_dir.relative_to(machine.dir)
     argv += ["-bios", "qboot.rom", "-kernel", str(boot / "bzImage"), "-append", cmdline(machine)]
     if (machine.boot_dir / "initrd").exists():
@@ -86,10 +109,15 @@ def build(machine: Machine, *, loadvm: str = "") -> list[str]:
     net = f"user,id=net,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,guestfwd=tcp:{DESK}-cmd:{desk}"
     argv += ["-netdev", net]
     argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
-    argv += ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,free-page-reporting=on"]
+    argv += ["-device", "virtio-rng-pci"]
+    if machine.hardware < MAPPED:
+        argv += ["-device", "virtio-balloon-pci,free-page-reporting=on"]
     if machine.hardware >= 2:
-        argv += ["-chardev", f"pipe,id=clock,path={clock.FIFO}", "-device", "virtio-serial-pci"]
-        argv += ["-device", f"virtserialport,chardev=clock,name={clock.PORT}"]
+        argv += ["-chardev", f"pipe,id=clock,path={wake.FIFO}", "-device", "virtio-serial-pci"]
+        argv += ["-device", f"virtserialport,chardev=clock,name={wake.PORT}"]
+    if machine.hardware >= MAPPED:
+        argv += ["-chardev", f"file,id=woken,path={wake.ANSWERS}"]
+        argv += ["-device", f"virtserialport,chardev=woken,name={wake.BACK}"]
     if machine.hardware >= 3:
         for slot in EDU:
             argv += ["-device", f"edu,addr={slot}"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine's disk: a thin overlay over a read-only image, and its snapshots.
+"""A machine's disk: thin layers over a read-only image, and the snapshot that `stop` takes.
 
 The image and the kernel are hard-linked into the machine's folder where the file
 system allows it: the cache may be deleted at any time, a machine's base may not.
@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from klab.errors import KlabError
 from klab.machine.model import Machine
 
-READY = "ready"  # snapshot taken after the first boot; what reset goes back to
+BASE = "base.raw"  # the image
 STOPPED = "stopped"  # memory and devices as `stop` left them; gone once started again
 
 
@@ -51,11 +52,12 @@ def _qemu_img(machine: Machine, *words: str | Path) -> str:
     return done.stdout
 
 
-def create(machine: Machine, base: Path) -> None:
-    """Make the overlay; a whole one appears or none."""
+def layer(machine: Machine, below: str) -> None:
+    """Make the machine's disk a new layer over a file of its folder; a whole one appears or none."""
     draft = machine.file("disk.qcow2.new")
     draft.unlink(missing_ok=True)
-    backing = f"backing_file={base.name},backing_fmt=raw,lazy_refcounts=on"
+    kind = "raw" if below == BASE else "qcow2"
+    backing = f"backing_file={below},backing_fmt={kind},lazy_refcounts=on"
     _qemu_img(machine, "create", "-q", "-f", "qcow2", "-o", backing, draft)
     draft.replace(machine.disk)
 
@@ -74,8 +76,13 @@ def snapshots(machine: Machine) -> dict[str, int]:
 
 
 def used_bytes(machine: Machine) -> int:
-    """Bytes that the overlay takes on the host's disk."""
-    try:
-        return machine.disk.stat().st_blocks * 512
-    except FileNotFoundError:
-        return 0
+    """Bytes that its layers and its kept memory take on the host's disk; of what is shared, its part."""
+    total = 0
+    for path in (
+        machine.disk,
+        *(machine.file(name) for name in ("ready/disk.qcow2", "ready/memory", "memory")),
+    ):
+        with suppress(FileNotFoundError):
+            info = path.stat()
+            total += info.st_blocks * 512 // info.st_nlink
+    return total

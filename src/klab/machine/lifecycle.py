@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be done to a machine. Each function tells whether it changed anything.
 
-    absent --create--> off --start--> running --ready--> running, with a snapshot
-    stop keeps everything, running programs too; reset goes back to the snapshot.
+    absent --create--> off --start--> running --ready--> running, with a ready point
+    stop keeps everything, running programs too; reset goes back to the ready point.
 
 The caller holds the machine's lock. Cut off anywhere, the same call goes on.
 """
@@ -18,15 +18,15 @@ from dataclasses import replace
 
 from klab import progress
 from klab.errors import KlabError
-from klab.machine import argv, clock, console, disk, keys, model, ports, process, qmp, ssh
+from klab.machine import argv, console, disk, keys, model, ports, process, qmp, rest, ssh, wake
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
 
 SETTLE_S = 180.0  # seconds that a first boot may go on behind the first login
 POWER_OFF_S = 60.0
 LEAVE_S = 10.0  # QEMU, told to quit, closes its disk image
-# Nothing of the boot is left half-written, and what is only cached is not saved: free
-# pages go back to the host, so the snapshot is small.
+WAKE_S = 15.0  # until a guest that goes on has answered; else it is waited for as after a boot
+# Nothing of the boot is left half-written.
 SETTLE = (
     "sudo -n systemctl is-system-running --wait; sudo -n sh -c 'sync; echo 3 >/proc/sys/vm/drop_caches'; true"
 )
@@ -52,10 +52,10 @@ def create(name: str, wanted: Wanted) -> Machine:
         hardware=argv.HARDWARE,
     )
     machine.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    base = disk.adopt(wanted.image.path, machine.file("base.raw"))
+    disk.adopt(wanted.image.path, machine.file(disk.BASE))
     wanted.kernel.adopt(machine.boot_dir)
     keys.write(machine)
-    disk.create(machine, base)
+    disk.layer(machine, disk.BASE)
     machine.save()  # last: only now does the machine exist
     return machine
 
@@ -79,15 +79,16 @@ def _settle_ports(machine: Machine) -> None:
     keys.write(machine)
 
 
-def power_on(machine: Machine, snapshot: str, turn: str, *, trial: Mapping[str, str] | None = None) -> None:
-    """Start the machine's QEMU: from `snapshot`, or from the disk when that is empty.
+def power_on(machine: Machine, turn: str, *, trial: Mapping[str, str] | None = None) -> None:
+    """Start the machine's QEMU, as `turn` says: BOOT, RESUME from `stop`, or RESET to the ready point.
 
-    turn: what the console file notes. trial: boot this kernel of the machine's, and leave
-    its record as it is. Raises KlabError when a part is gone or QEMU does not start.
+    The console file notes it. trial: boot this kernel of the machine's, and leave its record
+    as it is. Raises KlabError when a part is gone or QEMU does not start.
     """
+    rest.finish(machine)
     kernel = dict(trial or machine.kernel)
     boot_dir = replace(machine, kernel=kernel).boot_dir
-    for part in (machine.file("base.raw"), machine.disk, boot_dir / "bzImage"):
+    for part in (machine.file(disk.BASE), machine.disk, boot_dir / "bzImage"):
         if not part.exists():
             raise KlabError(
                 f"{part} is gone, and with it what the machine stands on",
@@ -96,13 +97,18 @@ def power_on(machine: Machine, snapshot: str, turn: str, *, trial: Mapping[str, 
                 mend=f"build the same image and kernel again, or klab vm destroy --name {machine.name} --yes",
             )
     _settle_ports(machine)
-    words = argv.build(replace(machine, kernel=kernel), loadvm=snapshot)
+    words = argv.build(
+        replace(machine, kernel=kernel),
+        loadvm=disk.STOPPED if turn == console.RESUME else "",
+        incoming=turn == console.RESET,
+    )
     machine.file("qemu.argv").write_text(f"cd {shlex.quote(str(machine.dir))} && {shlex.join(words)}\n")
     console.mark(machine.console, turn)
-    clock.prepare(machine)
+    wake.prepare(machine)
+    machine.file(rest.DRAFT).unlink(missing_ok=True)
     process.launch(machine, words)
-    if snapshot:
-        clock.tell(machine)
+    if turn == console.RESET:
+        rest.go_on(machine)
 
 
 def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
@@ -121,7 +127,9 @@ def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
     machine.stopped = False
     machine.save()
     try:
-        power_on(machine, disk.STOPPED if resume else "", console.RESUME if resume else console.BOOT)
+        power_on(machine, console.RESUME if resume else console.BOOT)
+        if resume:
+            wake.tell(machine, answers=machine.hardware >= argv.MAPPED)
     except KlabError as error:
         if resume:
             machine.stopped = True
@@ -146,25 +154,36 @@ def _go_on(machine: Machine) -> bool:
 
 
 def ready(machine: Machine, deadline_s: float) -> bool:
-    """Bring the machine up, wait until it answers; take its ready snapshot if it has none."""
+    """Bring the machine up, wait until it answers; keep it as its ready point if it has none."""
     changed = start(machine, deadline_s=deadline_s)
     if machine.ready:
         return changed
+    _of_today(machine)
     ssh.run(machine, SETTLE, timeout_s=SETTLE_S)
-    ssh.wait(machine, deadline_s, listening=True)  # what a login reads is cached again: resets answer sooner
     ssh.hang_up(machine)
-    qmp.save(machine, disk.READY)
+    rest.save(machine)
     console.mark(machine.console, console.READY)
-    machine.ready = int(time.time())
-    machine.save()
+    _back(machine, deadline_s)
     return True
 
 
+def _of_today(machine: Machine) -> None:
+    """Raise KlabError for a machine whose memory can be no file."""
+    if machine.hardware < argv.MAPPED:
+        raise KlabError(
+            f"{machine.name} was made by an older klab: it runs, but cannot be put back",
+            step="vm: ready",
+            machine=machine.name,
+            mend="save what you need from it, then make lab ARGS='-e vm_recreate=always'",
+        )
+
+
 def reset(machine: Machine, deadline_s: float) -> bool:
-    """Put the machine back to its ready snapshot and that snapshot's kernel; wait for ssh."""
+    """Put the machine back to its ready point and that point's kernel; wait for ssh."""
+    _of_today(machine)
     if not machine.ready:
         raise KlabError(
-            f"{machine.name} has no ready snapshot yet",
+            f"{machine.name} has no ready point yet",
             step="vm: reset",
             machine=machine.name,
             mend=f"klab vm ready --name {machine.name}",
@@ -175,14 +194,20 @@ def reset(machine: Machine, deadline_s: float) -> bool:
         # guest would wake up with its clock far ahead of its timers (RCU stalls, lost watchdogs).
         ssh.hang_up(machine)
         _leave(machine)
-    machine.kernel = dict(machine.home)
-    power_on(machine, disk.READY, console.RESET)
-    qmp.forget(machine, disk.STOPPED)
-    machine.stopped = False
-    machine.save()
-    ssh.wait(machine, deadline_s, listening=True)
+    _back(machine, deadline_s)
     progress.remember("vm: reset", machine.name, round(time.monotonic() - began, 2))
     return True
+
+
+def _back(machine: Machine, deadline_s: float) -> None:
+    """Let a machine that is off go on from its ready point, and wait for ssh."""
+    machine.kernel = dict(machine.home)
+    machine.stopped = False
+    rest.back(machine)
+    machine.save()
+    power_on(machine, console.RESET)
+    number = wake.tell(machine)
+    ssh.wait(machine, deadline_s, awake=wake.answer(machine, number, WAKE_S) == "0")
 
 
 def _leave(machine: Machine) -> None:
@@ -190,6 +215,7 @@ def _leave(machine: Machine) -> None:
     qmp.leave(machine)
     if not process.wait_gone(machine, LEAVE_S):
         process.kill(machine)
+    machine.file(rest.DRAFT).unlink(missing_ok=True)
 
 
 def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> bool:
@@ -213,7 +239,7 @@ def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> b
             mend=f"klab vm stop --name {machine.name} --force",
         )
     if not force and not dead:
-        qmp.save(machine, disk.STOPPED, pause=True)
+        qmp.save(machine, disk.STOPPED)
         machine.stopped = True
         machine.save()
     _leave(machine)

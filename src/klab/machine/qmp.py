@@ -110,10 +110,6 @@ async def _finish(client: QMPClient, job: str) -> str:
         await asyncio.sleep(0.02)
 
 
-def _resume(status: dict[str, Any]) -> bool:
-    return not status["running"] and status["status"] in ("paused", "restore-vm", "save-vm", "prelaunch")
-
-
 def resume(machine: Machine) -> bool:
     """Let the machine run if it stands still; whether it did. Raises KlabError when it cannot."""
     if command(machine, "query-status")["running"]:
@@ -132,20 +128,17 @@ def resume(machine: Machine) -> bool:
     )
 
 
-def save(machine: Machine, tag: str, *, pause: bool = False) -> None:
+def save(machine: Machine, tag: str) -> None:
     """Save the running machine (disk, memory, devices) as snapshot `tag`, replacing it.
 
-    pause: leave it paused afterwards, so that nothing happens that is not saved.
+    It is paused afterwards, so that nothing happens that is not saved.
     """
 
     async def talk(client: QMPClient) -> None:
-        if pause:
-            await client.execute("stop")
+        await client.execute("stop")
         if tag in await _tags(client):
             await _job(client, "snapshot-delete", tag)
         await _job(client, "snapshot-save", tag)
-        if not pause and _resume(await _ask(client, "query-status")):
-            await client.execute("cont")
 
     _session(machine, talk, JOB_S, f"vm: save snapshot {tag}")
 

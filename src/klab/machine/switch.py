@@ -86,7 +86,7 @@ def to(machine: Machine, kernel: Kernel, install: Callable[[str], None], deadlin
 
 def _try(machine: Machine, kernel: Kernel, deadline_s: float) -> None:
     """Boot the kernel once and see that it is the one that answers."""
-    lifecycle.power_on(machine, "", console.BOOT, trial=kernel.facts())
+    lifecycle.power_on(machine, console.BOOT, trial=kernel.facts())
     ssh.wait(machine, deadline_s)
     inside = look(machine, kernel.release)
     if not inside.runs(kernel):

@@ -14,10 +14,11 @@ from klab import catalogue, sandbox
 from klab.debuggee import agent, dumps, gdb, halt, lifecycle, model
 from klab.debuggee.model import Debuggee
 from klab.errors import KlabError
+from klab.guest import initramfs
+from klab.guest.initramfs import Content
 from klab.kernel import symbols
 from klab.machine import console
 from klab.testing import expect
-from klab.testing.guests import Content, laid
 
 RUN_S = 60.0
 CRASH_S = 300.0
@@ -35,7 +36,7 @@ class Session:
         self, line: str, *, files: Mapping[str, Content] | None = None, deadline_s: float = RUN_S
     ) -> tuple[int, str]:
         """Run a line of shell there; its exit status and output. Raises KlabError when it does not answer."""
-        done = agent.call(self.debuggee, [line], files=laid(files or {}), deadline_s=deadline_s)
+        done = agent.call(self.debuggee, [line], files=initramfs.contents(files or {}), deadline_s=deadline_s)
         return done.status, done.output.decode(errors="replace")
 
     def answers(self, seconds: float = 10.0) -> bool:

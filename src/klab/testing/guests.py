@@ -13,6 +13,7 @@ from typing import Any
 from klab import accel, catalogue, store
 from klab.errors import KlabError
 from klab.guest import initramfs, modules, runner
+from klab.guest.initramfs import Content
 from klab.kernel import artefact, decode
 from klab.kernel import flavour as flavours
 from klab.machine import console
@@ -30,7 +31,6 @@ BEGUN = "klab: begins"
 # All that the kernel says from here on goes to the console, and through the gate.
 LOUD = f"dmesg -n 8 2>/dev/null; echo '{BEGUN}' >/dev/console; "
 
-Content = bytes | str | Path
 Named = Callable[[list[str]], list[str]]
 REPORT, SHOWN = 40, 24  # lines of a report that are looked through, and that are shown
 
@@ -84,19 +84,6 @@ def gate(spec: catalogue.Lab, lines: Iterable[str], *, look: str | Path, named: 
         )
 
 
-def laid(files: Mapping[str, Content]) -> dict[str, tuple[int, bytes]]:
-    """Files as a guest gets them; what is executable here is so there."""
-    found: dict[str, tuple[int, bytes]] = {}
-    for name, content in files.items():
-        if isinstance(content, Path):
-            program = content.stat().st_mode & 0o100
-            found[name.lstrip("/")] = (initramfs.PROGRAM if program else initramfs.DATA, content.read_bytes())
-        else:
-            data = content.encode() if isinstance(content, str) else content
-            found[name.lstrip("/")] = (initramfs.DATA, data)
-    return found
-
-
 @dataclass(frozen=True)
 class Guests:
     """Calls of it run a script in a guest of the lab's kernel."""
@@ -132,7 +119,7 @@ class Guests:
         returns, with status LOST and what it wrote until then.
         """
         __tracebackhide__ = True
-        given = laid(files or {})
+        given = initramfs.contents(files or {})
         named: Named = _as_is
         words = [*self.spec.needs.cmdline]
         if isinstance(kernel, Path):

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import random
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import ModuleType
 
 from klab import catalogue, sandbox, store
 from klab import digest as digests
@@ -21,6 +24,7 @@ from klab.testing.observe import BUILDS, PASS, RECORDER
 RUN_S = 60.0
 MEMORY = 1024  # MiB
 TELLING = 1500  # characters of a build's output
+KERNEL = "/kernel"  # where programs that are built find the files of the lab's kernel
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Workbench:
     """A lab under its grader. spec: its metadata; random: the same for the same seed.
 
     kept: where builds of earlier runs lie, by what went into them; None: they are not kept.
+    ours: the files are klab's own, so nothing can be told when they do not build.
     """
 
     spec: catalogue.Lab
@@ -67,23 +72,42 @@ class Workbench:
     workspace: Path
     builds: Path
     kept: Path | None = None
-    _made: dict[tuple[str, str], Built] = field(default_factory=dict)
+    ours: bool = False
+    _made: dict[tuple[str, ...], Built] = field(default_factory=dict)
 
     def kernel(self, name: str | None = None) -> store.Entry:
         """The kernel of a flavour, the lab's own without a name. Raises KlabError when not built."""
         return artefact.get(name or self.spec.kernel)
 
-    def make(self, target: str = "", kernel: str | None = None) -> Built:
+    def module(self, name: str) -> ModuleType:
+        """One of the grader's own: grader/NAME.py."""
+        spec = importlib.util.spec_from_file_location(name, self.spec.folder / f"grader/{name}.py")
+        if not spec or not spec.loader:
+            raise KlabError(f"{self.spec.id} has no grader/{name}.py", step="grader")
+        found = importlib.util.module_from_spec(spec)
+        sys.modules[name] = found  # a dataclass looks for its module by name
+        spec.loader.exec_module(found)
+        return found
+
+    def make(self, target: str = "", kernel: str | None = None, *, tools: str = "") -> Built:
         """`make TARGET` on a copy of the files, against the headers of a flavour.
 
-        Built once for each target and flavour. The test fails with the compiler's words when
-        it does not build.
+        target: words for make. tools: programs are built instead of modules, with that build root
+        (root.NAMES), and the files of the flavour, such as its vmlinux, lie at KERNEL. Built once
+        for each of these. The test fails with the compiler's words when it does not build.
         """
         __tracebackhide__ = True
-        flavour = kernel or self.spec.kernel
-        if (target, flavour) not in self._made:
-            self._made[target, flavour] = self._build(target, flavour)
-        return self._made[target, flavour]
+        wanted = (target, kernel or self.spec.kernel, tools)
+        if wanted not in self._made:
+            self._made[wanted] = self._build(*wanted)
+        return self._made[wanted]
+
+    def starter(self) -> Workbench:
+        """The same lab on the files that it begins with."""
+        self.builds.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(prefix="starter-", dir=self.builds))
+        folder = Path(shutil.copytree(self.spec.starter, place / "work"))
+        return replace(self, workspace=folder, builds=place / "builds", ours=True, _made={})
 
     def restored(self, more: Mapping[str, str | Path] | None = None) -> Workbench:
         """The same lab on a copy of the files, where all but the student's own is the starter's again.
@@ -109,23 +133,39 @@ class Workbench:
                 target.write_text(content)
         return replace(self, workspace=folder, builds=place / "builds", _made={})
 
-    def _build(self, target: str, flavour: str) -> Built:
+    def _build(self, target: str, flavour: str, tools: str) -> Built:
         __tracebackhide__ = True
         what = f"{BUILDS} for the kernel {flavour}"
         place = self.builds / f"{len(self._made)}-{flavour}"
-        kept = self._kept(target, flavour)
+        kept = self._kept(target, flavour, tools)
         if kept and kept.is_dir():
-            RECORDER.note(PASS, what)
+            self._note(what)
             return Built(workspace.copy(kept, place), kept.with_suffix(".log").read_text())
         folder = workspace.copy(self.workspace, place)
+        objects = self.kept / "objects" if self.kept else None
         try:
-            objects = self.kept / "objects" if self.kept else None
-            said = sandbox.make(folder, flavour, target, objects=objects)
+            if tools:
+                shows = {KERNEL: self.kernel(flavour).path}
+                words = ["make", *target.split()]
+                said = sandbox.run(
+                    words,
+                    folder=folder,
+                    deadline_s=sandbox.MAKE_S,
+                    toolchain=tools,
+                    shows=shows,
+                    objects=objects,
+                )
+            else:
+                said = sandbox.make(folder, flavour, target, objects=objects)
         except KlabError as error:
-            if sandbox.ENDED not in error.what:
+            if self.ours or sandbox.ENDED not in error.what:
                 raise
             expect.fail(what, observed=error.what, expected="a build that ends", look=error.mend)
         log = f"{said.out}{said.err}"
+        if said.code and self.ours:
+            raise KlabError(
+                f"klab's own files of {self.spec.id} do not build: {_telling(log)}", step="grader"
+            )
         if said.code:
             expect.fail(
                 what,
@@ -133,18 +173,23 @@ class Workbench:
                 expected="a build without errors",
                 look=_place(log) or "Makefile",
             )
-        RECORDER.note(PASS, what)
+        self._note(what)
         if kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.with_suffix(".log").write_text(log)
             workspace.copy(folder, kept.with_suffix(".new")).rename(kept)
         return Built(folder, log)
 
-    def _kept(self, target: str, flavour: str) -> Path | None:
+    def _note(self, what: str) -> None:
+        """A build that went well is an observation about the student's files."""
+        if not self.ours:
+            RECORDER.note(PASS, what)
+
+    def _kept(self, target: str, flavour: str, tools: str) -> Path | None:
         """Where the build of these files for that kernel is kept, or would be."""
         if not self.kept:
             return None
-        made = [digests.of_tree(self.workspace), self.kernel(flavour).digest, target]
+        made = [digests.of_tree(self.workspace), self.kernel(flavour).digest, target, tools]
         return self.kept / digests.of_data(made)
 
     def own_kernel(self, *fragments: Path, base: student.Wanted, patch: Path | None = None) -> OwnKernel:
