@@ -102,7 +102,8 @@ def computer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Computer]:
             accel_reason=verdict.reason,
         )
         machine.dir.mkdir(parents=True)
-        disk.create(machine, disk.adopt(grubdisk.ensure(), machine.file("base.raw")))
+        disk.adopt(grubdisk.ensure(), machine.file(disk.BASE))
+        disk.layer(machine, disk.BASE)
         keys.write(machine)
         machine.save()
         hosts = folder / "hosts.yml"
