@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from klab.errors import KlabError
 from klab.machine import ssh
-from klab.machine.model import Machine
+from klab.machine.model import Machine, Reachable
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Here:
     name: str = "inside"
 
 
-Whose = Machine | Here
+Whose = Reachable | Here
 CALLED_IN = "klab.place"  # of a call: the folder in which it was typed, as seen from ~/labs
 DEADLINE_S = 60.0
 SEND_S = 600.0
@@ -80,12 +80,13 @@ mkdir -p "$HOME/${1%/*}"; echo wanted"""
 def _error(machine: Whose, why: str) -> KlabError:
     if isinstance(machine, Here):
         return KlabError(f"~/labs cannot be read: {why}", step="lab: read the folder", mend="ls -l ~/labs")
+    again = f"klab vm start --name {machine.name}" if isinstance(machine, Machine) else "klab class status"
     return KlabError(
         f"the labs on {machine.name} cannot be reached: {why}",
         step="lab: reach the machine",
         machine=machine.name,
         log=machine.console,
-        mend=f"{ssh.line(machine)}; klab vm start --name {machine.name}",
+        mend=f"{ssh.line(machine)}; {again}",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from klab import lock
 from klab.errors import KlabError
-from klab.machine.model import Machine
+from klab.machine.model import Reachable
 
 KEPT = 50  # checks remembered of each lab
 
@@ -49,11 +49,11 @@ class Progress:
         return "started" if self.started else "new"
 
 
-def _file(machine: Machine) -> Path:
+def _file(machine: Reachable) -> Path:
     return machine.file("seat.json")
 
 
-def load(machine: Machine) -> dict[str, Progress]:
+def load(machine: Reachable) -> dict[str, Progress]:
     """All labs of the seat by id. Raises KlabError when the record cannot be read."""
     try:
         body: dict[str, Any] = json.loads(_file(machine).read_text())
@@ -74,7 +74,7 @@ def load(machine: Machine) -> dict[str, Progress]:
 
 
 @contextmanager
-def changing(machine: Machine, lab: str) -> Iterator[Progress]:
+def changing(machine: Reachable, lab: str) -> Iterator[Progress]:
     """Change a lab's progress; it is saved, whole, when the block ends well."""
     with lock.held(machine.file("seat.lock"), f"the record of {machine.name}", wait=True):
         labs = load(machine)
@@ -86,7 +86,7 @@ def changing(machine: Machine, lab: str) -> Iterator[Progress]:
         draft.replace(_file(machine))
 
 
-def checked(machine: Machine, lab: str, word: str, seed: int) -> None:
+def checked(machine: Reachable, lab: str, word: str, seed: int) -> None:
     """Note a verdict."""
     with changing(machine, lab) as progress:
         progress.checks.append(Check(int(time.time()), word, seed))

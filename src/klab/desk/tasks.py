@@ -11,14 +11,14 @@ from pathlib import Path
 
 from klab import catalogue
 from klab.errors import KlabError
-from klab.machine.model import Machine
+from klab.machine.model import Reachable
 from klab.paths import log_dir, repo_dir
 from klab.run import tail
 
 DEADLINE_S = 300.0
 
 
-def run(machine: Machine, lab: catalogue.Lab, verb: str) -> None:
+def run(machine: Reachable, lab: catalogue.Lab, verb: str) -> None:
     """Run labs/<lab>/tasks/<verb>.yml. Raises KlabError with the end of Ansible's words."""
     log = log_dir() / f"lab-{machine.name}-{lab.name}-{verb}.log"
     given = {

@@ -24,13 +24,13 @@ from klab import catalogue, lock
 from klab.desk import place, record, tasks
 from klab.errors import KlabError
 from klab.lab import grade, workspace
-from klab.machine.model import Machine
+from klab.machine.model import Reachable
 from klab.paths import state_dir
 
 SEEDS = 1 << 31
 
 
-def start(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
+def start(machine: Reachable, lab: catalogue.Lab, *, own: bool = True) -> bool:
     """Lay the lab's starter on the machine, unless the lab is there."""
     with tempfile.TemporaryDirectory(prefix="klab-lab-") as folder:
         workspace.stage(lab, Path(folder))
@@ -41,7 +41,7 @@ def start(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
     return changed
 
 
-def reset(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
+def reset(machine: Reachable, lab: catalogue.Lab, *, own: bool = True) -> bool:
     """The starter again, and the count of hints at none. Always changes something."""
     _lay(machine, lab, None)
     with record.changing(machine, lab.id) as progress:
@@ -50,19 +50,19 @@ def reset(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
     return True
 
 
-def solve(machine: Machine, lab: catalogue.Lab, *, own: bool = True) -> bool:
+def solve(machine: Reachable, lab: catalogue.Lab, *, own: bool = True) -> bool:
     """The reference solution, by patch or by the lab's own tasks; the student's files are kept aside."""
     _lay(machine, lab, lab.solution if lab.solution.is_file() else None)
     _own(machine, lab, "solve", own)
     return True
 
 
-def _own(machine: Machine, lab: catalogue.Lab, verb: str, wanted: bool) -> None:
+def _own(machine: Reachable, lab: catalogue.Lab, verb: str, wanted: bool) -> None:
     if wanted and lab.task(verb):
         tasks.run(machine, lab, verb)
 
 
-def _lay(machine: Machine, lab: catalogue.Lab, patch: Path | None) -> None:
+def _lay(machine: Reachable, lab: catalogue.Lab, patch: Path | None) -> None:
     aside = f"{lab.id}-{time.strftime('%Y%m%d-%H%M%S')}"
     with tempfile.TemporaryDirectory(prefix="klab-lab-") as folder:
         workspace.stage(lab, Path(folder), patch)
@@ -70,7 +70,7 @@ def _lay(machine: Machine, lab: catalogue.Lab, patch: Path | None) -> None:
 
 
 def check(
-    machine: Machine, lab: catalogue.Lab, *, seed: int | None, tell: Callable[[str], None]
+    machine: Reachable, lab: catalogue.Lab, *, seed: int | None, tell: Callable[[str], None]
 ) -> grade.Verdict:
     """Grade what lies on the machine, and note the verdict. `tell` hears the text as it comes.
 
@@ -89,14 +89,14 @@ def check(
     return verdict
 
 
-def hint(machine: Machine, lab: catalogue.Lab) -> tuple[int, str]:
+def hint(machine: Reachable, lab: catalogue.Lab) -> tuple[int, str]:
     """The next hint, counted from 1; the last one again when there is no more."""
     with record.changing(machine, lab.id) as progress:
         progress.hints = min(progress.hints + 1, len(lab.hints))
         return progress.hints, lab.hints[progress.hints - 1]
 
 
-def collect(machine: Machine, lab: catalogue.Lab, to: Path | None = None) -> Path | None:
+def collect(machine: Reachable, lab: catalogue.Lab, to: Path | None = None) -> Path | None:
     """Copy the student's files to this computer; where, or None when the lab is not started."""
     folder = (to or state_dir() / "collected") / machine.name / lab.id
     draft = folder.with_name(f".{folder.name}.new")
@@ -109,7 +109,7 @@ def collect(machine: Machine, lab: catalogue.Lab, to: Path | None = None) -> Pat
     return draft.rename(folder)
 
 
-def _not_started(machine: Machine, lab: catalogue.Lab) -> KlabError:
+def _not_started(machine: Reachable, lab: catalogue.Lab) -> KlabError:
     return KlabError(
         f"the lab {lab.id} is not on {machine.name}",
         step="lab: check",

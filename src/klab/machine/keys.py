@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from klab.errors import KlabError
@@ -17,11 +18,27 @@ from klab.machine.model import Machine
 
 ACCOUNT = "student"
 CLIENT, HOST = "id_ed25519", "host_ed25519"
+HEAD = "# made by klab; see ssh_config(5)\n"
 
 
-def _pair(machine: Machine, name: str, comment: str) -> Path:
-    path = machine.file(name)
-    if path.exists() and path.with_name(f"{name}.pub").exists():
+# For each connection of ours: only the keys that klab made, and one connection for many commands.
+# Emulated machines pay for each handshake, so the key exchange is the cheapest safe one.
+SETTINGS: dict[str, str | int] = {
+    "IdentitiesOnly": "yes",
+    "GlobalKnownHostsFile": "/dev/null",
+    "StrictHostKeyChecking": "yes",
+    "PasswordAuthentication": "no",
+    "KexAlgorithms": "curve25519-sha256",
+    "ControlMaster": "auto",
+    "ControlPersist": 600,
+    "ServerAliveInterval": 15,
+    "LogLevel": "ERROR",
+}
+
+
+def pair(path: Path, comment: str, machine: str) -> Path:
+    """Make the key pair `path`, `path`.pub unless it is there. Raises KlabError without ssh-keygen."""
+    if path.exists() and path.with_name(f"{path.name}.pub").exists():
         return path
     path.unlink(missing_ok=True)
     argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)]
@@ -32,7 +49,7 @@ def _pair(machine: Machine, name: str, comment: str) -> Path:
         raise KlabError(
             f"ssh-keygen failed: {said}",
             step="vm: keys",
-            machine=machine.name,
+            machine=machine,
             mend="apt-get install openssh-client",
         ) from None
     return path
@@ -66,38 +83,30 @@ def _credentials(machine: Machine, client: Path, host: Path) -> dict[str, str]:
 
 
 def ssh_config(machine: Machine) -> str:
-    """The text of the machine's ssh_config.
-
-    A machine under emulation pays for each handshake, so the key exchange is the
-    cheapest safe one and connections are shared.
-    """
+    """The text of the machine's ssh_config."""
     settings = {
+        **SETTINGS,
         "HostName": "127.0.0.1",
         "Port": machine.ssh_port,
         "User": ACCOUNT,
         "IdentityFile": f'"{machine.file(CLIENT)}"',
-        "IdentitiesOnly": "yes",
         "HostKeyAlias": machine.name,
         "HostKeyAlgorithms": "ssh-ed25519",
         "UserKnownHostsFile": f'"{machine.file("known_hosts")}"',
-        "GlobalKnownHostsFile": "/dev/null",
-        "StrictHostKeyChecking": "yes",
-        "PasswordAuthentication": "no",
-        "KexAlgorithms": "curve25519-sha256",
-        "ControlMaster": "auto",
         "ControlPath": f'"{machine.socket("ssh")}"',
-        "ControlPersist": 600,
-        "ServerAliveInterval": 15,
-        "LogLevel": "ERROR",
     }
-    body = "".join(f"    {key} {value}\n" for key, value in settings.items())
-    return f"# made by klab; see ssh_config(5)\nHost {machine.name}\n{body}"
+    return HEAD + block(machine.name, settings)
+
+
+def block(name: str, settings: Mapping[str, str | int]) -> str:
+    """What an ssh_config says of one host."""
+    return f"Host {name}\n" + "".join(f"    {key} {value}\n" for key, value in settings.items())
 
 
 def write(machine: Machine) -> None:
     """Make what is missing of keys, known_hosts, ssh_config and credentials."""
-    client = _pair(machine, CLIENT, f"klab@{machine.name}")
-    host = _pair(machine, HOST, machine.name)
+    client = pair(machine.file(CLIENT), f"klab@{machine.name}", machine.name)
+    host = pair(machine.file(HOST), machine.name, machine.name)
     kind, key = Path(f"{host}.pub").read_text().split()[:2]
     machine.file("known_hosts").write_text(f"{machine.name} {kind} {key}\n")
     machine.ssh_config.write_text(ssh_config(machine))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from klab import lock, sockets
 from klab.digest import short
@@ -24,6 +24,25 @@ SOCKET_ROOM = 80
 def machines_dir() -> Path:
     """The folder that holds one folder per machine."""
     return state_dir() / "machines"
+
+
+class Reachable(Protocol):
+    """What the labs' verbs need of a machine, whatever provides it: a name, and where its files lie here."""
+
+    @property
+    def name(self) -> str:
+        """Its name in ssh_config."""
+
+    @property
+    def ssh_config(self) -> Path:
+        """Makes `ssh -F <this> <name>` work."""
+
+    @property
+    def console(self) -> Path:
+        """What its kernel printed, where somebody keeps that."""
+
+    def file(self, name: str) -> Path:
+        """A file of the record of its labs, by its fixed name."""
 
 
 @dataclass

@@ -13,7 +13,7 @@ from threading import Timer
 from klab.errors import KlabError
 from klab.machine import console, process
 from klab.machine.knock import Knock
-from klab.machine.model import Machine
+from klab.machine.model import Machine, Reachable
 from klab.paths import tilde
 from klab.run import tail
 
@@ -37,7 +37,7 @@ class Said:
     err: str
 
 
-def line(machine: Machine) -> str:
+def line(machine: Reachable) -> str:
     """The command that logs in, as a person would type it."""
     return f"ssh -F {tilde(machine.ssh_config)} {machine.name}"
 

@@ -176,11 +176,11 @@ def debuggee(lab: Workbench) -> Iterator[Debuggees]:
 @pytest.fixture(scope="session")
 def seat(request: pytest.FixtureRequest, lab: Workbench) -> Progress:
     """What the machine's seat knows of this lab: when it was started, hints taken, checks."""
+    from klab.classroom import reach
     from klab.desk import record
-    from klab.machine import model
 
     names = request.config.getoption("klab_machine")
-    known = record.load(model.get(names[0])) if names else {}
+    known = record.load(reach.named(names[0])) if names else {}
     return known.get(lab.spec.id, record.Progress())
 
 

@@ -19,6 +19,7 @@ from testinfra.backend.local import LocalBackend
 from testinfra.host import Host
 
 from klab import namespace, store
+from klab.classroom.reach import Reached, named
 from klab.errors import KlabError
 from klab.machine import model
 from klab.machine.ssh import Said
@@ -63,7 +64,7 @@ def names(inventory: str) -> list[str]:
 class Machine:
     """A lab machine that answers: its record on the hypervisor and its testinfra host."""
 
-    record: model.Machine
+    record: model.Machine | Reached
     host: Host
 
     @property
@@ -139,7 +140,7 @@ def reach(name: str) -> Machine:
 
     Raises KlabError when it does not exist or does not answer within CONNECT_S seconds.
     """
-    record = model.get(name)
+    record = named(name)
     spec = f"ssh://{name}?ssh_config={record.ssh_config}&timeout={CONNECT_S}&controlpersist=0"
     host = testinfra.get_host(spec, ssh_extra_args=ALIVE)
     try:
