@@ -9,8 +9,8 @@ from functools import partial
 
 import click
 
-from klab.cli.verb import Outcome, check_option, verb
-from klab.cli.vm import DEFAULT, timeout_option
+from klab.cli.verb import Outcome, check_option, timeout_option, verb
+from klab.cli.vm import DEFAULT
 from klab.errors import KlabError
 from klab.kernel import artefact
 from klab.kernel import flavour as flavours

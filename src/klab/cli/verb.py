@@ -88,3 +88,7 @@ def verb(group: click.Group, name: str) -> Callable[[Callable[..., Outcome]], cl
 
 
 check_option = click.option("--check", is_flag=True, help="Say what would be done; change nothing.")
+TIMEOUT_S = 180.0  # seconds; emulation on a loaded host is slow, a dead guest is named long before
+timeout_option = click.option(
+    "--timeout", type=float, default=TIMEOUT_S, show_default=True, help="Longest wait for ssh, in seconds."
+)

@@ -15,17 +15,14 @@ from pathlib import Path
 import click
 
 from klab import accel
-from klab.cli.verb import Outcome, check_option, verb
+from klab.cli import seat
+from klab.cli.verb import TIMEOUT_S, Outcome, check_option, timeout_option, verb
 from klab.errors import KlabError
 from klab.machine import console, drift, lifecycle, model, parts, ssh, state
 
 DEFAULT = "lab1"
-TIMEOUT_S = 180.0  # seconds; emulation on a loaded host is slow, a dead guest is named long before
 name_argument = click.argument("name", default=DEFAULT)
 name_option = click.option("--name", default=DEFAULT, show_default=True, help="The machine.")
-timeout_option = click.option(
-    "--timeout", type=float, default=TIMEOUT_S, show_default=True, help="Longest wait for ssh, in seconds."
-)
 
 
 @click.group()
@@ -33,7 +30,8 @@ def command() -> None:
     """Lab machines on this computer: make, start, reset, reach, remove."""
 
 
-def _outcome(changed: bool, message: str, machine: model.Machine) -> Outcome:
+def outcome(changed: bool, message: str, machine: model.Machine) -> Outcome:
+    """What a verb did to a machine, with the machine's facts."""
     return Outcome(changed, message, {"machine": state.facts(machine)})
 
 
@@ -96,7 +94,7 @@ def create(
         if known := model.find(name):
             found = drift.of(known, wanted)
             if not found:
-                return _outcome(False, f"{name} is there, as wanted", known)
+                return outcome(False, f"{name} is there, as wanted", known)
             why = f", because {'; '.join(found)}"
             if not (check and state.of(known) == state.OFF):
                 drift.settle(known, found, recreate, TIMEOUT_S)
@@ -104,7 +102,10 @@ def create(
             return Outcome(True, f"would make {name}{why}")
         lifecycle.destroy(name)  # the outdated one, or what a run that was cut off left
         made = lifecycle.create(name, wanted)
-    return _outcome(True, f"{name} is made{why}; klab vm start --name {name}", made)
+    return outcome(True, f"{name} is made{why}; klab vm start --name {name}", made)
+
+
+verb(command, "seat")(seat.seat)
 
 
 @verb(command, "start")
@@ -119,7 +120,7 @@ def start(name: str, timeout: float, cold: bool, check: bool) -> Outcome:
     with model.locked(name):
         machine = model.get(name)
         changed = lifecycle.start(machine, cold=cold, deadline_s=timeout)
-    return _outcome(changed, f"{name} answers: {ssh.line(machine)}", machine)
+    return outcome(changed, f"{name} answers: {ssh.line(machine)}", machine)
 
 
 @verb(command, "ready")
@@ -134,7 +135,7 @@ def ready(name: str, timeout: float, check: bool) -> Outcome:
     with model.locked(name):
         machine = model.get(name)
         changed = lifecycle.ready(machine, timeout)
-    return _outcome(changed, f"{name} is ready: {ssh.line(machine)}", machine)
+    return outcome(changed, f"{name} is ready: {ssh.line(machine)}", machine)
 
 
 @verb(command, "reset")
@@ -150,7 +151,7 @@ def reset(name: str, timeout: float, check: bool) -> Outcome:
         machine = model.get(name)
         lifecycle.reset(machine, timeout)
     took = time.monotonic() - began
-    return _outcome(True, f"{name} is as new after {took:.1f} s: {ssh.line(machine)}", machine)
+    return outcome(True, f"{name} is as new after {took:.1f} s: {ssh.line(machine)}", machine)
 
 
 @verb(command, "stop")
@@ -165,7 +166,7 @@ def stop(name: str, power_off: bool, force: bool, check: bool) -> Outcome:
     with model.locked(name):
         machine = model.get(name)
         changed = lifecycle.stop(machine, power_off=power_off, force=force)
-    return _outcome(changed, f"{name} is off", machine)
+    return outcome(changed, f"{name} is off", machine)
 
 
 @verb(command, "destroy")

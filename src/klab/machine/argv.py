@@ -14,7 +14,7 @@ import sys
 
 from klab import accel
 from klab.errors import KlabError
-from klab.machine import rest, wake
+from klab.machine import identity, rest, wake
 from klab.machine.model import Machine
 
 # Raised when a device is added; a machine keeps those it was made with. 2: the clock's port;
@@ -106,9 +106,12 @@ def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list
     ]
     argv += ["-device", "virtio-blk-pci,drive=disk"]
     desk = shlex.join([sys.executable, "-m", "klab", "desk", machine.name]).replace(",", ",,")
-    net = f"user,id=net,hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,guestfwd=tcp:{DESK}-cmd:{desk}"
+    closed = "" if machine.internet else ",restrict=on"
+    net = f"user,id=net{closed},hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,guestfwd=tcp:{DESK}-cmd:{desk}"
     argv += ["-netdev", net]
-    argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
+    # Older ones boot with the address that all of QEMU's have.
+    address = f",mac={identity.mac(machine)}" if machine.hardware >= MAPPED else ""
+    argv += ["-device", f"virtio-net-pci,netdev=net,romfile={address}"]
     argv += ["-device", "virtio-rng-pci"]
     if machine.hardware < MAPPED:
         argv += ["-device", "virtio-balloon-pci,free-page-reporting=on"]

@@ -61,7 +61,7 @@ def _file(path: str, mode: str, owner: str, content: bytes, *, again: bool) -> s
     return f"{kind} {path} {mode} {owner} {owner} - {base64.b64encode(content).decode()}"
 
 
-def _credentials(machine: Machine, client: Path, host: Path) -> dict[str, str]:
+def _credentials(machine: Machine, host: Path) -> dict[str, str]:
     """systemd's credentials for the first boot (systemd.system-credentials(7))."""
     name = f"{machine.name}\n".encode()
     lines = [
@@ -71,7 +71,7 @@ def _credentials(machine: Machine, client: Path, host: Path) -> dict[str, str]:
             f"/home/{ACCOUNT}/.ssh/authorized_keys",
             "0600",
             ACCOUNT,
-            Path(f"{client}.pub").read_bytes(),
+            authorized(machine).encode(),
             again=False,  # the student may add keys
         ),
         _file("/etc/ssh/ssh_host_ed25519_key", "0600", "root", host.read_bytes(), again=True),
@@ -80,6 +80,12 @@ def _credentials(machine: Machine, client: Path, host: Path) -> dict[str, str]:
         ),
     ]
     return {"system.hostname": machine.name, "tmpfiles.extra": "\n".join(lines) + "\n"}
+
+
+def authorized(machine: Machine) -> str:
+    """The lines of authorized_keys: who may log in as the student from the first second."""
+    lines = [machine.file(f"{CLIENT}.pub").read_text().strip(), *machine.authorized]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def ssh_config(machine: Machine) -> str:
@@ -105,14 +111,14 @@ def block(name: str, settings: Mapping[str, str | int]) -> str:
 
 def write(machine: Machine) -> None:
     """Make what is missing of keys, known_hosts, ssh_config and credentials."""
-    client = pair(machine.file(CLIENT), f"klab@{machine.name}", machine.name)
+    pair(machine.file(CLIENT), f"klab@{machine.name}", machine.name)
     host = pair(machine.file(HOST), machine.name, machine.name)
     kind, key = Path(f"{host}.pub").read_text().split()[:2]
     machine.file("known_hosts").write_text(f"{machine.name} {kind} {key}\n")
     machine.ssh_config.write_text(ssh_config(machine))
     folder = machine.file("credentials")
     folder.mkdir(mode=0o700, exist_ok=True)
-    for name, text in _credentials(machine, client, host).items():
+    for name, text in _credentials(machine, host).items():
         path = folder / name
         path.touch(mode=0o600)
         path.write_text(text)

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from klab import progress
 from klab.errors import KlabError
-from klab.machine import argv, console, disk, keys, model, ports, process, qmp, rest, ssh, wake
+from klab.machine import argv, console, disk, identity, keys, model, ports, process, qmp, rest, ssh, wake
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
 
@@ -34,15 +34,15 @@ SETTLE = (
 
 def create(name: str, wanted: Wanted) -> Machine:
     """Make a machine that is off. Its ports are chosen here and stay. Raises KlabError."""
-    taken = _taken(name)
+    others = taken(name)
     machine = Machine(
         name=model.check_name(name),
         uuid=str(uuid.uuid4()),
         machine_type=argv.machine_type(),
         memory=wanted.memory,
         cpus=wanted.cpus,
-        ssh_port=wanted.ssh_port or ports.pick(wanted.port_base, taken),
-        gdb_port=ports.pick(wanted.gdb_base, taken),
+        ssh_port=wanted.ssh_port or ports.pick(wanted.port_base, others),
+        gdb_port=ports.pick(wanted.gdb_base, others),
         fixed_port=bool(wanted.ssh_port),
         accel=wanted.verdict.accel,
         accel_reason=wanted.verdict.reason,
@@ -60,7 +60,7 @@ def create(name: str, wanted: Wanted) -> Machine:
     return machine
 
 
-def _taken(name: str) -> set[int]:
+def taken(name: str) -> set[int]:
     """Ports that other machines claim, running or not."""
     others = [m for m in model.everyone() if m.name != name]
     return {port for m in others for port in (m.ssh_port, m.gdb_port)}
@@ -68,13 +68,13 @@ def _taken(name: str) -> set[int]:
 
 def _settle_ports(machine: Machine) -> None:
     """Before power-on: chosen ports move when someone sits on them, asked-for ones do not."""
-    taken = _taken(machine.name)
+    others = taken(machine.name)
     if machine.fixed_port:
         ports.require(machine.ssh_port, f"ssh to {machine.name}", machine.name)
     elif not ports.free(machine.ssh_port):
-        machine.ssh_port = ports.pick(machine.ssh_port + 1, taken)
+        machine.ssh_port = ports.pick(machine.ssh_port + 1, others)
     if not ports.free(machine.gdb_port):
-        machine.gdb_port = ports.pick(machine.gdb_port + 1, taken)
+        machine.gdb_port = ports.pick(machine.gdb_port + 1, others)
     machine.save()
     keys.write(machine)
 
@@ -202,12 +202,27 @@ def reset(machine: Machine, deadline_s: float) -> bool:
 def _back(machine: Machine, deadline_s: float) -> None:
     """Let a machine that is off go on from its ready point, and wait for ssh."""
     machine.kernel = dict(machine.home)
-    machine.stopped = False
+    machine.stopped = machine.begun = False
     rest.back(machine)
     machine.save()
     power_on(machine, console.RESET)
-    number = wake.tell(machine)
-    ssh.wait(machine, deadline_s, awake=wake.answer(machine, number, WAKE_S) == "0")
+    if not machine.like:
+        number = wake.tell(machine)
+        ssh.wait(machine, deadline_s, awake=wake.answer(machine, number, WAKE_S) == "0")
+        return
+    number = wake.tell(machine, identity.script(machine))
+    if (said := wake.answer(machine, number, deadline_s)) != "0":
+        raise KlabError(
+            f"{machine.name} did not become itself: "
+            f"{'no answer' if said is None else f'its script ended with {said}'}",
+            step="vm: identity",
+            machine=machine.name,
+            log=machine.console,
+            mend=f"klab vm console {machine.name} -n 100; klab vm reset --name {machine.name} tries again",
+        )
+    ssh.wait(machine, deadline_s, awake=True)
+    machine.begun = True
+    machine.save()
 
 
 def _leave(machine: Machine) -> None:

@@ -51,6 +51,8 @@ class Machine:
 
     kernel: digest, release, cmdline, flavour of the last good kernel, which it boots.
     home: the same of the kernel it was made with, to which its ready snapshot belongs.
+    like: the machine from whose ready point it goes on, so that it is told who it is each time; authorized:
+    public keys that log in besides klab's own. internet: whether it reaches anything but klab.
     image: digest. ready: when (epoch seconds) that snapshot was taken, or None.
     """
 
@@ -70,6 +72,10 @@ class Machine:
     created: int = 0
     ready: int | None = None
     stopped: bool = False  # `stop` kept memory and devices: the next start goes on with them
+    like: str = ""
+    begun: bool = False  # one that is `like` another was told who it is: from then on its disk holds work
+    authorized: list[str] = field(default_factory=list)
+    internet: bool = True
     hardware: int = 1  # generation of its virtual devices (argv.py): its snapshots fit no other
 
     def __post_init__(self) -> None:
@@ -191,7 +197,7 @@ def made_of() -> set[str]:
 
 
 @contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Be the only run that changes this machine."""
-    with lock.held(machines_dir() / f"{check_name(name)}.lock", f"machine {name}"):
+def locked(name: str, *, wait: bool = False) -> Iterator[None]:
+    """Be the only run that changes this machine; wait: until the one that does has ended."""
+    with lock.held(machines_dir() / f"{check_name(name)}.lock", f"machine {name}", wait=wait):
         yield

@@ -70,6 +70,22 @@ class Wanted:
     gdb_base: int = 1234
 
 
+@dataclass(frozen=True)
+class Seat:
+    """What a machine is besides what its template is.
+
+    ssh_port 0: the first free one from port_base. authorized: public keys that log in.
+    host_key: the file with its ssh host key, and .pub beside it; None: one is made.
+    """
+
+    authorized: tuple[str, ...] = ()
+    host_key: Path | None = None
+    internet: bool = True
+    ssh_port: int = 0
+    port_base: int = 2222
+    gdb_base: int = 1234
+
+
 def _stamp(path: Path) -> str:
     """A digest for a loose file; its bytes may be too many to read each time."""
     info = path.stat()

@@ -64,6 +64,17 @@ def finish(machine: Machine) -> None:
         machine.save()
 
 
+def adopt(machine: Machine, template: Machine) -> None:
+    """Share the template's ready point; it appears as a whole."""
+    draft = machine.file(f"{FOLDER}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    for name in FILES:
+        disk.adopt(template.file(FOLDER) / name, draft / name)
+    shutil.rmtree(machine.file(FOLDER), ignore_errors=True)
+    draft.rename(machine.file(FOLDER))
+
+
 def back(machine: Machine) -> None:
     """A new disk on the ready point's, for a machine that is off."""
     disk.layer(machine, DISK)
