@@ -48,6 +48,8 @@ def script(machine: Machine) -> str:
         _write(ED25519, host.read_text()),
         _write(f"{ED25519}.pub", Path(f"{host}.pub").read_text()),
         _write(f"{home}/authorized_keys", keys.authorized(machine)),
+        # QEMU's network goes on sending to the old address unless it hears of the new one.
+        _write("/proc/sys/net/ipv4/conf/eth0/arp_notify", "1"),
         f"ip link set dev eth0 address {mac(machine)}",
         f"{RESEED} {os.urandom(SEED).hex()}",
         _write("/var/lib/systemd/random-seed", os.urandom(SEED).hex()),

@@ -19,9 +19,9 @@ class Knock:
     hangs up without logging in (PerSourcePenalties).
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, patience_s: float = SILENT_S) -> None:
         self.port = port
-        self.patience_s = SILENT_S
+        self.patience_s = patience_s
         self.link: socket.socket | None = None
         self.since = 0.0
 

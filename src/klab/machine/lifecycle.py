@@ -19,12 +19,14 @@ from dataclasses import replace
 from klab import progress
 from klab.errors import KlabError
 from klab.machine import argv, console, disk, identity, keys, model, ports, process, qmp, rest, ssh, wake
+from klab.machine.knock import BUSY_S, Knock
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
 
 SETTLE_S = 180.0  # seconds that a first boot may go on behind the first login
 POWER_OFF_S = 60.0
 LEAVE_S = 10.0  # QEMU, told to quit, closes its disk image
+BRIEFLY_S = 0.001
 WAKE_S = 15.0  # until a guest that goes on has answered; else it is waited for as after a boot
 # Nothing of the boot is left half-written.
 SETTLE = (
@@ -208,7 +210,10 @@ def _back(machine: Machine, deadline_s: float) -> None:
     power_on(machine, console.RESET)
     if not machine.like:
         number = wake.tell(machine)
-        ssh.wait(machine, deadline_s, awake=wake.answer(machine, number, WAKE_S) == "0")
+        knock = Knock(machine.ssh_port, BUSY_S)
+        knock.greeted(BRIEFLY_S)  # its sshd begins to work while the rest wakes up
+        awake = wake.answer(machine, number, WAKE_S) == "0"
+        ssh.wait(machine, deadline_s, knock=knock if awake else None)
         return
     number = wake.tell(machine, identity.script(machine))
     if (said := wake.answer(machine, number, deadline_s)) != "0":
@@ -220,7 +225,7 @@ def _back(machine: Machine, deadline_s: float) -> None:
             log=machine.console,
             mend=f"klab vm console {machine.name} -n 100; klab vm reset --name {machine.name} tries again",
         )
-    ssh.wait(machine, deadline_s, awake=True)
+    ssh.wait(machine, deadline_s, knock=Knock(machine.ssh_port, BUSY_S))
     machine.begun = True
     machine.save()
 

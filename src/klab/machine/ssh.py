@@ -157,21 +157,23 @@ def _login(machine: Machine) -> Said:
     return run(machine, command, answer=answer)
 
 
-def wait(machine: Machine, deadline_s: float, *, listening: bool = False, awake: bool = False) -> float:
+def wait(
+    machine: Machine, deadline_s: float, *, listening: bool = False, knock: Knock | None = None
+) -> float:
     """Wait until ssh logs in, and put the guest's clock right; seconds it took.
 
-    listening: its sshd ran in the snapshot it comes from, so log in without knocking. awake: its
-    clock is right, and whoever logged in before it was kept can log in: a greeting is enough.
+    listening: its sshd ran in the snapshot it comes from, so log in without knocking. knock: was
+    begun at a machine whose clock is right, and which let us in before: a greeting is enough.
     Raises KlabError as soon as the machine cannot answer any more, with what its
     console says, and at the deadline.
     """
     began = time.monotonic()
-    knock = Knock(machine.ssh_port)
+    known, knock = knock is not None, knock or Knock(machine.ssh_port)
     while True:
         try:
             while not (listening or knock.greeted(POLL_S)):
                 _dead_end(machine, began, deadline_s)
-            if awake:
+            if known:
                 return round(time.monotonic() - began, 2)
             said = _login(machine)
         except LoginFailed as error:
