@@ -17,6 +17,7 @@ from klab.paths import log_dir
 def command(machine: str) -> None:
     """Answer one call from MACHINE on standard input and output."""
     # QEMU hands both to the machine; what a traceback says belongs to this computer.
+    log_dir().mkdir(parents=True, exist_ok=True)
     log = (log_dir() / f"desk-{machine}.log").open("a")
     os.dup2(log.fileno(), sys.stderr.fileno())
     server.answer(machine)

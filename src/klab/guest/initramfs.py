@@ -103,7 +103,9 @@ def ensure() -> Path:
     digest = digests.of_data([root.digest(), BUSYBOX, init, digests.of_file(Path(__file__))])
     if entry := store.find(KIND, digest):
         return entry.file(NAME)
-    with store.drafting(KIND, digest) as draft:
+    with store.drafting(KIND, digest, wait=True) as draft:
+        if entry := store.find(KIND, digest):  # made while we waited
+            return entry.file(NAME)
         (draft.path / "get").mkdir()
         busybox = _download(draft.path / "get")
         (draft.path / NAME).write_bytes(_base(busybox))
