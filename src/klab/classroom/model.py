@@ -10,6 +10,7 @@ from klab.errors import KlabError
 from klab.paths import state_dir
 
 QEMU, LIBVIRT, EXISTING = "qemu", "libvirt", "existing"
+LOOPBACK = "127.0.0.1"
 ACCOUNT = "student"  # who klab logs in as on a machine that it makes
 
 
@@ -37,7 +38,8 @@ class Hypervisor:
 
     address: "" is this computer. user, port: for ssh. provider: qemu or libvirt. memory: MiB,
     disk: GiB, cpus: count, of what klab may use there; None: all of this computer but what
-    capacity.py keeps free. uri: libvirt's. place: where it is written, for messages.
+    capacity.py keeps free. uri: libvirt's. listen: the address at which the ssh ports of its
+    seats listen. place: where it is written, for messages.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Hypervisor:
     disk: float | None = None
     cpus: int | None = None
     uri: str = ""
+    listen: str = LOOPBACK
     place: str = ""
 
 
@@ -80,6 +83,7 @@ class Class:
     folder: of the definition. labs: selection words, as `klab start` takes them. memory: MiB
     and cpus: count of each virtual seat. internet: whether seats reach beyond this class.
     left: seats that the roster no longer has, though they may hold work, and their hypervisors.
+    moved: seats that were on another hypervisor, which is gone, and that one's name.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Class:
     cpus: int
     internet: bool = False
     left: tuple[tuple[str, str], ...] = ()
+    moved: tuple[tuple[str, str], ...] = ()
 
     @property
     def state(self) -> Path:

@@ -38,6 +38,7 @@ COMMANDS = {
     "unseal": "seal",
     "contract": "contract",
     "matrix": "contract",
+    "class": "classroom",
     "desk": "desk",
 }
 

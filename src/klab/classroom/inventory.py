@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The class as an inventory: groups, hosts and their variables, for the plugin of that name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from klab.classroom.model import EXISTING, Class, Hypervisor, Seat
+
+CONTROL = "localhost"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host, the groups it is in, and its variables."""
+
+    name: str
+    groups: tuple[str, ...]
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+def groups(class_: Class) -> dict[str, tuple[str, ...]]:
+    """All groups and the groups that are in them."""
+    mine = {"control": (), "builders": (), "hypervisors": (), "seats": (), "lab_machines": ("seats",)}
+    return mine | {seat.student.group: () for seat in class_.seats if seat.student.group}
+
+
+def variables(class_: Class) -> dict[str, Any]:
+    """What every host knows of its class, as variable klab_class."""
+    return {
+        "name": class_.name,
+        "state": str(class_.state),
+        "folder": str(class_.folder),
+        "labs": list(class_.labs),
+        "flavour": class_.flavour,
+        "internet": class_.internet,
+        "left": dict(class_.left),
+    }
+
+
+def hosts(class_: Class) -> Iterator[Host]:
+    """All hosts: this computer, the hypervisors, and a host for each seat, in the roster's order."""
+    yield Host(CONTROL, ("control", "builders"))
+    for hypervisor in class_.hypervisors:
+        yield Host(hypervisor.name, ("hypervisors",), _hypervisor(hypervisor))
+    for seat in class_.seats:
+        group = (seat.student.group,) if seat.student.group else ()
+        yield Host(seat.name, ("seats", *group), _seat(class_, seat))
+
+
+def _hypervisor(hypervisor: Hypervisor) -> dict[str, Any]:
+    shown = {"klab_hypervisor": asdict(hypervisor)}
+    if not hypervisor.address:
+        return shown if hypervisor.name == CONTROL else {**shown, "ansible_connection": "local"}
+    user = {"ansible_user": hypervisor.user} if hypervisor.user else {}
+    return {**shown, "ansible_host": hypervisor.address, "ansible_port": hypervisor.port, **user}
+
+
+def _seat(class_: Class, seat: Seat) -> dict[str, Any]:
+    shown: dict[str, Any] = {"klab_seat": asdict(seat)}
+    if seat.provider == EXISTING:
+        # Its host key is known to its teacher, who reached it before klab did.
+        return {
+            **shown,
+            "ansible_host": seat.address,
+            "ansible_port": seat.port,
+            "ansible_user": seat.user,
+        }
+    return {
+        **shown,
+        "ansible_ssh_args": f"-F {class_.seat_dir(seat.name) / 'ssh_config'}",
+        "lab_machines_hypervisor": seat.hypervisor,
+        "vm_memory": seat.memory,
+        "vm_cpus": seat.cpus,
+    }

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`klab class`: many machines from one roster."""
+
+from __future__ import annotations
+
+import click
+
+from klab.classroom import definition, plan
+from klab.cli.verb import Outcome, verb
+
+
+@click.group()
+def command() -> None:
+    """Run a class: many machines from one roster."""
+
+
+class_option = click.option(
+    "--class",
+    "where",
+    default=definition.DEFAULT,
+    show_default=True,
+    help="The folder that holds klab.yml and the roster.",
+)
+
+
+@verb(command, "plan")
+@class_option
+def plan_(where: str) -> Outcome:
+    """Show who would sit where, and whether it fits; ends with 1 when it does not. Changes nothing.
+
+    Example: klab class plan --class inventories/classroom
+    """
+    class_ = definition.load(where)
+    body = plan.facts(class_)
+    return Outcome(False, plan.text(class_, body), {"plan": body}, 0 if body["fits"] else 1)
