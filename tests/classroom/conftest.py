@@ -1,40 +1,73 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A class of three light seats, and klab in a state of its own."""
+"""A class of three light seats with a course of one lab, and klab in a state of its own."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from classroom import light
-from klab.classroom import reach
+from fixtures import tinylabs
+from klab.classroom import definition, reach
 from klab.classroom.model import Class
 
 COUNT = 3
+HEAD = "login,name,key,seat,group,path\n"
 
 
 @dataclass(frozen=True)
 class Room:
-    """Seats, and the class as klab knows it."""
+    """Seats, and the class as klab knows it. folder: of the definition."""
 
     seats: list[light.Light]
-    course: Class
+    folder: Path
+    class_: Class
 
     def reached(self, number: int) -> reach.Reached:
         """A seat, counted from 1."""
-        return reach.of(self.course, self.course.seats[number - 1])
+        return reach.of(self.class_, self.class_.seats[number - 1])
+
+    def klab(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """What `klab class WORDS --json` answers; it must end with `code`."""
+        argv = [sys.executable, "-m", "klab", "class", *words, "--class", str(self.folder), "--json"]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == code, done.stdout + done.stderr
+        return dict(json.loads(done.stdout))
+
+    def write(self, number: int, text: str) -> None:
+        """The student of a seat writes the answer."""
+        answer = f"/home/student/labs/{tinylabs.ID}/answer"
+        self.seats[number - 1].run(f"cat >{answer}", text=f"{text}\n")
+
+
+def define(folder: Path, seats: list[light.Light]) -> Path:
+    """A definition and a roster for these seats."""
+    folder.mkdir()
+    existing = "".join(f"  s{s.number:02}: {{address: {s.address}, user: student}}\n" for s in seats)
+    (folder / "klab.yml").write_text(
+        f"plugin: klab\nclass: light\nroster: roster.csv\nlabs: [all]\nexisting:\n{existing}"
+    )
+    lines = [f"student{s.number:02},Student {s.number},,s{s.number:02},g{s.number % 2},\n" for s in seats]
+    (folder / "roster.csv").write_text(HEAD + "".join(lines))
+    return folder
 
 
 @pytest.fixture
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     """Three seats that answer, and what reaches them."""
-    monkeypatch.setenv("KLAB_STATE", str(tmp_path / "state"))
+    image = light.tree()
+    tinylabs.lay_out(tmp_path, monkeypatch)
+    monkeypatch.setenv("ANSIBLE_HOME", str(tmp_path / "ansible"))
     empty = light.course([])
-    with light.world(COUNT, reach.client_key(empty).with_suffix(".pub")) as seats:
-        course = light.course(seats)
-        for seat in course.seats:
-            reach.write(course, seat)
-        yield Room(seats, course)
+    with light.world(COUNT, reach.client_key(empty).with_suffix(".pub"), disk=image) as seats:
+        class_ = definition.load(define(tmp_path / "class", seats))
+        for seat in class_.seats:
+            reach.write(class_, seat)
+        yield Room(seats, tmp_path / "class", class_)

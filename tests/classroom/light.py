@@ -50,7 +50,7 @@ def _run(argv: Sequence[str | Path], text: str = "") -> str:
     return done.stdout
 
 
-def _tree() -> Path:
+def tree() -> Path:
     """The disk of the newest image in the cache."""
     found = store.entries("images")
     if not found:
@@ -186,15 +186,18 @@ def _enter(network: int) -> None:
 
 
 @contextmanager
-def world(count: int, key: Path, *, name: str = "light", disk_mib: int = DISK_MIB) -> Iterator[list[Light]]:
+def world(
+    count: int, key: Path, *, name: str = "light", disk_mib: int = DISK_MIB, disk: Path | None = None
+) -> Iterator[list[Light]]:
     """So many seats that answer ssh, for user student with the private key beside the public `key`.
 
-    This thread stands on their bridge meanwhile, and only there. disk_mib: room on each disk.
+    This thread stands on their bridge meanwhile, and only there. disk_mib: room on each disk. disk: of
+    an image, else the newest.
     Raises KlabError without root, and without an image.
     """
     if os.geteuid():
         raise KlabError("light seats need root: loop devices and networks", step=STEP, mend="run it as root")
-    disk = _tree()
+    disk = disk or tree()
     home = os.open("/proc/self/ns/net", os.O_RDONLY)
     hub = _hub()
     inner = 0

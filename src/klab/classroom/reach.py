@@ -50,9 +50,14 @@ def _reached(folder: Path) -> Reached:
     return Reached(folder.name, folder, machine if (machine / "machine.json").exists() else folder)
 
 
-def of(course: Class, seat: Seat) -> Reached:
+def of(class_: Class, seat: Seat) -> Reached:
     """The seat, whether or not it was made yet."""
-    return _reached(course.seat_dir(seat.name))
+    return at(class_, seat.name)
+
+
+def at(class_: Class, name: str) -> Reached:
+    """The same by its whole name, also for a seat that the roster no longer has."""
+    return _reached(class_.seat_dir(name))
 
 
 def named(name: str) -> model.Machine | Reached:
@@ -82,18 +87,18 @@ def replace(path: Path, content: str | bytes, mode: int = 0o600) -> bool:
     return True
 
 
-def client_key(course: Class) -> Path:
+def client_key(class_: Class) -> Path:
     """The key that opens all seats of the class; its public half lies beside it as .pub."""
-    return keys.pair(private(course.state) / CLIENT, f"klab@{course.name}", course.name)
+    return keys.pair(private(class_.state) / CLIENT, f"klab@{class_.name}", class_.name)
 
 
-def host_key(course: Class, seat: Seat) -> Path:
+def host_key(class_: Class, seat: Seat) -> Path:
     """The host key of a virtual seat; its public half lies beside it as .pub."""
-    return keys.pair(private(course.seat_dir(seat.name)) / HOST, seat.name, seat.name)
+    return keys.pair(private(class_.seat_dir(seat.name)) / HOST, seat.name, seat.name)
 
 
 def write(
-    course: Class, seat: Seat, *, address: str = "", port: int = 0, user: str = ""
+    class_: Class, seat: Seat, *, address: str = "", port: int = 0, user: str = ""
 ) -> tuple[Reached, bool]:
     """Make what is missing of a seat's keys, known_hosts and ssh_config; whether that changed anything.
 
@@ -111,11 +116,11 @@ def write(
             machine=seat.name,
             mend=f"playbooks/classroom_open.yml makes it: --limit {seat.name}",
         )
-    client = client_key(course)
-    folder = private(course.seat_dir(seat.name))
+    client = client_key(class_)
+    folder = private(class_.seat_dir(seat.name))
     changed = False
     if seat.provider != EXISTING:
-        kind, key = host_key(course, seat).with_suffix(".pub").read_text().split()[:2]
+        kind, key = host_key(class_, seat).with_suffix(".pub").read_text().split()[:2]
         changed = replace(folder / "known_hosts", f"{seat.name} {kind} {key}\n")
     settings: dict[str, str | int] = {
         **keys.SETTINGS,
@@ -130,11 +135,11 @@ def write(
     }
     if seat.provider == EXISTING:
         settings["StrictHostKeyChecking"] = "accept-new"
-    text, jump = keys.HEAD, _jump(course, seat)
+    text, jump = keys.HEAD, _jump(class_, seat)
     if jump:
         settings["ProxyJump"] = seat.hypervisor
     text += keys.block(seat.name, settings) + jump
-    return of(course, seat), replace(folder / "ssh_config", text) or changed
+    return of(class_, seat), replace(folder / "ssh_config", text) or changed
 
 
 def _socket(folder: Path) -> Path:
@@ -142,11 +147,11 @@ def _socket(folder: Path) -> Path:
     return sockets.folder() / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}-ssh"
 
 
-def _jump(course: Class, seat: Seat) -> str:
+def _jump(class_: Class, seat: Seat) -> str:
     """The hypervisor as ssh reaches it, where the seat is behind one: by the teacher's own keys."""
     if not seat.hypervisor:
         return ""
-    by = course.hypervisor(seat.hypervisor)
+    by = class_.hypervisor(seat.hypervisor)
     if not by.address:
         return ""
     settings: dict[str, str | int] = {

@@ -6,6 +6,8 @@ from __future__ import annotations
 import click
 
 from klab.classroom import definition, plan
+from klab.cli import class_work
+from klab.cli.class_options import class_option
 from klab.cli.verb import Outcome, verb
 
 
@@ -14,13 +16,7 @@ def command() -> None:
     """Run a class: many machines from one roster."""
 
 
-class_option = click.option(
-    "--class",
-    "where",
-    default=definition.DEFAULT,
-    show_default=True,
-    help="The folder that holds klab.yml and the roster.",
-)
+command.commands.update(class_work.group.commands)
 
 
 @verb(command, "plan")

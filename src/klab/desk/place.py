@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from klab.desk import bounded
 from klab.errors import KlabError
 from klab.machine import ssh
 from klab.machine.model import Machine, Reachable
@@ -52,9 +53,11 @@ def _run(machine: Whose, script: str, *words: str, send: bytes = b"") -> subproc
     """Run a shell script there over the machine's shared connection; its $1… are `words`."""
     argv = _there(machine, ["sh", "-c", script, "klab", *words])
     try:
-        done = subprocess.run(argv, input=send, capture_output=True, check=False, timeout=DEADLINE_S)
+        done = bounded.run(argv, send=send, limit=2 * LIMIT, deadline_s=DEADLINE_S)
     except subprocess.TimeoutExpired:
         raise _error(machine, f"it did not answer within {DEADLINE_S:g} s") from None
+    except bounded.TooMuchError:
+        raise _error(machine, "it sends without end") from None
     if done.returncode not in (0, MISSING):
         raise _error(machine, done.stderr.decode(errors="replace").strip() or "no reason given")
     return done

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from klab import lock
 from klab.errors import KlabError
 from klab.machine.model import Reachable
 
+CLOSED = "closed"  # the file that names them, one a line
 KEPT = 50  # checks remembered of each lab
 
 
@@ -84,6 +85,26 @@ def changing(machine: Reachable, lab: str) -> Iterator[Progress]:
         draft = machine.file("seat.json.new")
         draft.write_text(json.dumps({name: asdict(p) for name, p in labs.items()}, indent=2) + "\n")
         draft.replace(_file(machine))
+
+
+def closed(machine: Reachable) -> set[str]:
+    """The labs that a teacher has taken back from the seat."""
+    try:
+        return set(machine.file(CLOSED).read_text().split())
+    except FileNotFoundError:
+        return set()
+
+
+def close(machine: Reachable, labs: Iterable[str], *, again: bool = False) -> bool:
+    """Take labs back from the seat, or (again) give them again; whether that changed anything."""
+    with lock.held(machine.file("seat.lock"), f"the record of {machine.name}", wait=True):
+        before = closed(machine)
+        after = before - set(labs) if again else before | set(labs)
+        if after != before:
+            draft = machine.file(f"{CLOSED}.new")
+            draft.write_text("".join(f"{lab}\n" for lab in sorted(after)))
+            draft.replace(machine.file(CLOSED))
+    return after != before
 
 
 def checked(machine: Reachable, lab: str, word: str, seed: int) -> None:

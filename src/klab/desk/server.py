@@ -22,12 +22,18 @@ from klab.errors import KlabError
 from klab.machine import model
 
 
-def _lab(name: str) -> catalogue.Lab:
-    """The lab that is meant: its id or its bare name."""
+def _lab(machine: model.Machine, name: str) -> catalogue.Lab:
+    """The lab that is meant, by its id or its bare name. Raises KlabError when it is closed."""
     found = catalogue.select(catalogue.load(), [name])
-    if len(found) == 1:
-        return found[0]
-    raise KlabError(f"{name} is not one lab", step="desk", mend="klab list shows the labs")
+    if len(found) != 1:
+        raise KlabError(f"{name} is not one lab", step="desk", mend="klab list shows the labs")
+    if found[0].id in record.closed(machine):
+        raise KlabError(
+            f"your teacher has closed the lab {found[0].id}",
+            step="desk",
+            mend=f"your files stay in ~/labs/{found[0].id}; ask your teacher to open it again",
+        )
+    return found[0]
 
 
 @click.group(context_settings=call.SETTINGS)
@@ -43,14 +49,17 @@ def list_(machine: model.Machine, words: tuple[str, ...]) -> int:
 
     Example: klab list kernel-architecture
     """
-    known = record.load(machine)
+    known, closed = record.load(machine), record.closed(machine)
     module = ""
     for lab in catalogue.select(catalogue.load(), words or ["all"]):
+        if lab.id in closed and lab.id not in known:
+            continue
         if lab.module != module:
             module = lab.module
             say(f"{module}")
         progress = known.get(lab.id, record.Progress())
-        say(f"  {lab.name:<22} {progress.word:<8} {lab.minutes:>4} min  {lab.title}")
+        word = "closed" if lab.id in closed else progress.word
+        say(f"  {lab.name:<22} {word:<8} {lab.minutes:>4} min  {lab.title}")
     return 0
 
 
@@ -62,7 +71,7 @@ def start(machine: model.Machine, lab: str) -> int:
 
     Example: klab start lkm-lifecycle
     """
-    spec = _lab(lab)
+    spec = _lab(machine, lab)
     made = verbs.start(machine, spec)
     say(f"{spec.title}\n\n{textwrap.fill(spec.goal, WIDTH)}\n")
     say(f"{'Made' if made else 'There already'}: ~/labs/{spec.id}    Read README.md there.")
@@ -79,7 +88,7 @@ def check(machine: model.Machine, lab: str, seed: int | None) -> int:
 
     Example: klab check lkm-lifecycle
     """
-    return verbs.check(machine, _lab(lab), seed=seed, tell=say).code
+    return verbs.check(machine, _lab(machine, lab), seed=seed, tell=say).code
 
 
 @calls.command()
@@ -90,7 +99,7 @@ def hint(machine: model.Machine, lab: str) -> int:
 
     Example: klab hint lkm-lifecycle
     """
-    spec = _lab(lab)
+    spec = _lab(machine, lab)
     number, text = verbs.hint(machine, spec)
     say(textwrap.fill(f"Hint {number} of {len(spec.hints)}: {text}", WIDTH))
     return 0
@@ -104,7 +113,7 @@ def reset(machine: model.Machine, lab: str) -> int:
 
     Example: klab reset lkm-lifecycle
     """
-    spec = _lab(lab)
+    spec = _lab(machine, lab)
     verbs.reset(machine, spec)
     say(f"~/labs/{spec.id} is as at the start; what was there lies in ~/labs/.before-reset")
     return 0
