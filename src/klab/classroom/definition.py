@@ -56,6 +56,11 @@ def load(where: Path | str = DEFAULT) -> Class:
     path = find(where)
     body = described.read(path, "classroom", STEP)
     source = _Source(path)
+    for part in ("hypervisors", EXISTING):
+        for name in body.get(part) or {}:
+            if not isinstance(name, str):  # YAML's 007 is a number
+                source.wrong(f"the name {name!r} is no text: put it in quotes", part, name)
+    source.mistakes.raise_any()
     hypervisors = _hypervisors(source, body)
     existing = _existing(source, body)
     course = catalogue.load()
@@ -87,6 +92,8 @@ def _hypervisors(source: _Source, body: Mapping[str, Any]) -> tuple[Hypervisor, 
             source.wrong(f"hypervisor {name} is another computer: say its {', '.join(lacks)}", *at)
         if one.uri and one.provider == QEMU:
             source.wrong(f"hypervisor {name}: uri is for provider libvirt", *at, "uri")
+        if one.listen in ("0.0.0.0", "::"):  # noqa: S104 - it is refused
+            source.wrong(f"hypervisor {name}: listen at one address, for cards tell it", *at, "listen")
         if first := found.get((one.address, one.provider)):
             source.wrong(f"hypervisor {name} is {first} again", *at)
         found[one.address, one.provider] = name
@@ -99,9 +106,7 @@ def _existing(source: _Source, body: Mapping[str, Any]) -> dict[str, dict[str, A
     existing = body.get("existing") or {}
     for name, said in existing.items():
         if not NAME.fullmatch(f"{body['class']}-{name}"):
-            source.wrong(
-                f"existing machine {name} cannot be a host name: quote and shorten it", EXISTING, name
-            )
+            source.wrong(f"existing machine {name} cannot be a host name: shorten it", EXISTING, name)
         end = (said["address"], said.get("port", 22))
         if first := found.get(end):
             source.wrong(f"existing machine {name} is {first} again", EXISTING, name)

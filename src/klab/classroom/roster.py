@@ -40,17 +40,17 @@ def read(path: Path, prefix: str) -> tuple[Student, ...]:
     prefix: what stands before a seat's name in its host name. Raises KlabError that names
     every mistake with its line.
     """
-    mistakes = sheet.Mistakes(path, STEP)
+    mistakes, columns = sheet.Mistakes(path, STEP), sheet.Mistakes(path, STEP)
     text = sheet.decode(path, mistakes)
     if path.suffix in (".yml", ".yaml"):
         rows = sheet.from_yaml(text, mistakes)
         for row in rows:
-            _columns(list(row.cells), row.line, mistakes, needed=("login", "name"))
+            _columns(list(row.cells), row.line, columns, needed=("login", "name"))
     else:
-        columns, rows = sheet.from_csv(text, mistakes)
-        _columns(columns, 1, mistakes, needed=NEEDED)
-    mistakes.raise_any()  # cells of unknown columns only confuse
-    if not rows:
+        names, rows = sheet.from_csv(text, mistakes)
+        _columns(names, 1, columns, needed=NEEDED)
+    columns.raise_any()  # where they are wrong, what stands in them only confuses
+    if not rows and not mistakes.found:
         raise mistakes.stop(1, "there is no student in it", f"write {','.join(COLUMNS)} and a line for each")
     if len(rows) > STUDENTS:
         raise mistakes.stop(rows[STUDENTS].line, f"it has more than {STUDENTS} students", "split the class")
@@ -62,6 +62,9 @@ def read(path: Path, prefix: str) -> tuple[Student, ...]:
 
 def _columns(names: list[str], line: int, mistakes: sheet.Mistakes, *, needed: tuple[str, ...]) -> None:
     """Note columns that are missing, unknown or there twice."""
+    if not set(names) & set(COLUMNS):
+        mistakes.add(line, f"the first line names the columns: {','.join(COLUMNS)}")
+        return
     for name in dict.fromkeys(names):
         if name not in COLUMNS:
             near = difflib.get_close_matches(name, COLUMNS, n=1)
