@@ -74,6 +74,7 @@ def test_playbook(playbook, option):
 
 DOCUMENTED = {
     "module": [path.stem for path in (REPO / "plugins/modules").glob("*.py")],
+    "inventory": [path.stem for path in (REPO / "plugins/inventory").glob("*.py")],
     "callback": [path.stem for path in (REPO / "plugins/callback").glob("*.py")],
     "role": [role.name for role in habits.roles(REPO)],
 }

@@ -18,7 +18,7 @@ from klab.classroom.model import Class
 from klab.cli import main
 from klab.errors import KlabError
 
-VOID = {"meta"}
+VOID = {"meta", "br"}
 NASTY = "<script>alert(1)</script> & Co"
 
 
@@ -102,7 +102,7 @@ def test_a_host_key_that_is_not_known_is_left_out(class_, text):
     assert cards.card(class_, class_.seats[0]).fingerprint == ""
 
 
-@pytest.mark.parametrize(("per_page", "pages", "height"), [(8, 2, 69), (2, 6, 276), (12, 1, 46), (7, 2, 69)])
+@pytest.mark.parametrize(("per_page", "pages", "height"), [(8, 2, 69), (2, 6, 276), (6, 2, 92), (7, 2, 69)])
 def test_pages(class_, per_page, pages, height):
     found = [cards.card(class_, seat) for seat in class_.seats]
     text = cards.cards_page(class_, found, per_page)

@@ -164,3 +164,11 @@ def test_a_placement_that_cannot_be_read_is_not_guessed(own):
     for text in ("{", "[]", '{"k26-a": 1}'):
         (class_.state / placement.FILE).write_text(text)
         refused(own, "placement of the seats cannot be read")
+
+
+def test_the_example_of_the_guide_is_valid(own):
+    guide = (repo_dir() / "docs/guide/instructor.md").read_text()
+    example = re.search(r"```yaml\n(plugin: klab\n.*?)```", guide, re.S)[1]
+    class_ = definition.load(write(own, [*rows(2), "ada,Ada,,pc07,,"], definition=example))
+    assert [seat.provider for seat in class_.seats][-1] == EXISTING
+    assert class_.hypervisor("hyper2").listen == "192.0.2.10"

@@ -132,6 +132,8 @@ def rooms(
                     parts[resource] += there[one.name] * cost(memory).disk
             else:
                 parts[resource] = _mib(one, resource)
+        if one.address:  # this computer's cache has the image already, or preflight counts it
+            parts["disk"] = max(0.0, parts["disk"] - measured()["once"]["disk_mib"])
         found[one.name] = Room(**parts)
     return found
 

@@ -37,7 +37,7 @@ def plan_(where: str) -> Outcome:
 @class_option
 @click.option("--to", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder.")
 @click.option(
-    "--per-page", type=click.IntRange(2, 12), default=8, show_default=True, help="Cards on a page of A4."
+    "--per-page", type=click.IntRange(1, 8), default=8, show_default=True, help="Cards on a page of A4."
 )
 def cards_(where: str, to: Path, per_page: int) -> Outcome:
     """Write a card for each student, to print and cut out, and a page of the class.
