@@ -129,6 +129,7 @@ def test_mistakes_of_a_definition_are_told_together(own):
         ("ada,Ada,,,hyper1,", "group 'hyper1' has the name of a hypervisor"),
         ("ada,Ada,,,,nowhere", "no learning path 'nowhere'"),
         ("root,Ada,,,,", "login 'root'"),
+        ("debian,Ada,,pc07,,", "login 'debian' is the account by which klab reaches pc07"),
     ],
 )
 def test_a_roster_that_does_not_fit_is_refused(own, row, words):

@@ -140,6 +140,8 @@ def _together(
         line = int(one.place.rpartition(":")[2])
         if one.group in names:
             mistakes.add(line, f"group {one.group!r} has the name of a hypervisor")
+        if one.login == existing.get(one.seat, {}).get("user"):
+            mistakes.add(line, f"login {one.login!r} is the account by which klab reaches {one.seat}")
         if one.path and one.path not in course.paths:
             mistakes.add(line, f"there is no learning path {one.path!r}: {', '.join(course.paths)}")
         if not hypervisors and existing and one.seat not in existing:

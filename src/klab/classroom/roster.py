@@ -25,10 +25,11 @@ FORMULA = tuple("=+-@\t\r")  # how a cell begins that an office program would co
 HIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 # Accounts and groups of Debian's base and of what klab's images hold, and our own account.
 RESERVED = frozenset(
-    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody _apt"
+    "root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc nobody nogroup"
     " messagebus sshd polkitd dnsmasq libvirt-qemu libvirt kvm tcpdump wireshark docker perf adm sudo"
     " tty disk dialout cdrom floppy tape audio video plugdev staff users utmp shadow crontab input render"
-    f" sgx netdev admin operator klab halt shutdown {ACCOUNT}".split()
+    " sgx netdev kmem dip fax voice sasl src rdma clock _apt _ssh _chrony admin operator klab halt"
+    f" shutdown {ACCOUNT}".split()
 )
 # Groups of the inventory, and what Ansible keeps for itself.
 OURS = frozenset({"all", "ungrouped", "control", "builders", "hypervisors", "lab_machines", "seats"})
