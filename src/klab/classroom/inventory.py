@@ -23,7 +23,9 @@ class Host:
 
 def groups(class_: Class) -> dict[str, tuple[str, ...]]:
     """All groups and the groups that are in them."""
-    mine = {"control": (), "builders": (), "hypervisors": (), "seats": (), "lab_machines": ("seats",)}
+    kinds = ("virtual_seats", "existing_seats")
+    mine: dict[str, tuple[str, ...]] = dict.fromkeys(("control", "builders", "hypervisors", *kinds), ())
+    mine |= {"seats": kinds, "lab_machines": ("seats",)}
     return mine | {seat.student.group: () for seat in class_.seats if seat.student.group}
 
 
@@ -36,6 +38,9 @@ def variables(class_: Class) -> dict[str, Any]:
         "labs": list(class_.labs),
         "flavour": class_.flavour,
         "internet": class_.internet,
+        "memory": class_.memory,
+        "cpus": class_.cpus,
+        "virtual": any(seat.provider != EXISTING for seat in class_.seats),
         "left": dict(class_.left),
     }
 
@@ -46,8 +51,9 @@ def hosts(class_: Class) -> Iterator[Host]:
     for hypervisor in class_.hypervisors:
         yield Host(hypervisor.name, ("hypervisors",), _hypervisor(hypervisor))
     for seat in class_.seats:
+        kind = "existing_seats" if seat.provider == EXISTING else "virtual_seats"
         group = (seat.student.group,) if seat.student.group else ()
-        yield Host(seat.name, ("seats", *group), _seat(class_, seat))
+        yield Host(seat.name, (kind, *group), _seat(class_, seat))
 
 
 def _hypervisor(hypervisor: Hypervisor) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a class's opening does on this computer: keys before its machines are made, and labs behind that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from klab import catalogue
+from klab.classroom import parallel, placement, reach
+from klab.classroom.model import EXISTING, Class, Seat
+from klab.desk import record, verbs
+from klab.errors import KlabError
+
+
+def keys(class_: Class) -> dict[str, dict[str, Any]]:
+    """Make the keys of the class and its seats, and keep who sits where.
+
+    Of each seat: `authorized`, the public keys that log in, and `host_key`, the file with its own, empty
+    for a computer that has one.
+    """
+    placement.save(class_)
+    teacher = reach.client_key(class_).with_suffix(".pub").read_text().strip()
+    return {
+        seat.name: {
+            "authorized": [teacher, *seat.student.keys],
+            "host_key": "" if seat.provider == EXISTING else str(reach.host_key(class_, seat)),
+        }
+        for seat in class_.seats
+    }
+
+
+def labs(class_: Class, seat: Seat, course: catalogue.Course) -> list[catalogue.Lab]:
+    """The labs of a seat: the class's, and those of the student's path."""
+    path = [f"path:{seat.student.path}"] if seat.student.path else []
+    return catalogue.select(course, [*class_.labs, *path])
+
+
+def join(class_: Class, places: Mapping[str, tuple[str, int]]) -> dict[str, bool | KlabError]:
+    """Note where seats are, and start the labs that they lack; whether that changed one, or why it failed.
+
+    places: the address and port of each seat's ssh, as its hypervisor sees it.
+    """
+    course = catalogue.load()
+
+    def one(seat: Seat) -> bool:
+        address, port = places[seat.name]
+        reached, changed = reach.write(class_, seat, address=address, port=port)
+        away = record.closed(reached)
+        wanted = [lab for lab in labs(class_, seat, course) if lab.id not in away]
+        started = [verbs.start(reached, lab) for lab in wanted]
+        return changed or any(started)
+
+    return parallel.over([seat for seat in class_.seats if seat.name in places], one)

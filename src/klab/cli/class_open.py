@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`klab class claim`, `release`, `keys` and `join`: what playbooks/classroom_open.yml asks for."""
+
+from __future__ import annotations
+
+import click
+
+from klab.classroom import claim, definition, opening
+from klab.cli.class_options import class_option, told
+from klab.cli.verb import Outcome, check_option, verb
+from klab.errors import KlabError
+
+group = click.Group()
+
+
+@verb(group, "claim")
+@class_option
+@click.option("--force", is_flag=True, help="Although another run is at work, which is dead.")
+@check_option
+def claim_(*, where: str, force: bool, check: bool) -> Outcome:
+    """Be the only run that opens or closes the class; ends by itself with the playbook.
+
+    Example: klab class claim --force
+    """
+    class_ = definition.load(where)
+    other = claim.held(class_)
+    if check:
+        return Outcome(False, f"{other.owner} on {other.host} is at work" if other else "nobody is at work")
+    mine = claim.take(class_, force=force)
+    return Outcome(False, f"class {class_.name} is {mine.owner}'s, on {mine.host}")
+
+
+@verb(group, "release")
+@class_option
+def release(*, where: str) -> Outcome:
+    """Let others open or close the class.
+
+    Example: klab class release
+    """
+    class_ = definition.load(where)
+    return Outcome(False, "it was claimed" if claim.release(class_) else "nobody had claimed it")
+
+
+@verb(group, "keys")
+@class_option
+@check_option
+def keys(*, where: str, check: bool) -> Outcome:
+    """Make the keys of the class and its seats, unless they are there.
+
+    Example: klab class keys --json
+    """
+    class_ = definition.load(where)
+    if check:
+        empty = {seat.name: {"authorized": [], "host_key": ""} for seat in class_.seats}
+        return Outcome(False, f"would make keys of {len(class_.seats)} seats", {"keys": empty})
+    return Outcome(False, f"keys of {len(class_.seats)} seats", {"keys": opening.keys(class_)})
+
+
+@verb(group, "join")
+@class_option
+@click.option(
+    "--at", "places", multiple=True, metavar="SEAT=ADDRESS:PORT", help="Where a seat is; may be repeated."
+)
+@check_option
+def join(*, where: str, places: tuple[str, ...], check: bool) -> Outcome:
+    """Note where seats are, and start the labs that they lack.
+
+    Example: klab class join --at kernel-student01=127.0.0.1:2230
+    """
+    class_ = definition.load(where)
+    known = {}
+    for one in places:
+        name, _, place = one.partition("=")
+        address, _, port = place.rpartition(":")
+        if not (address and port.isdigit()):
+            raise KlabError(f"{one} says no place", step="class: join", mend="SEAT=ADDRESS:PORT")
+        known[class_.seat(name).name] = (address, int(port))
+    if check:
+        return Outcome(bool(known), f"would start labs on {len(known)} seats", {"errors": {}})
+    found = opening.join(class_, known)
+    errors = {name: value for name, value in found.items() if isinstance(value, KlabError)}
+    changed = sum(value is True for value in found.values())
+    text = f"{changed} of {len(found)} seats changed{told(errors)}"
+    return Outcome(changed > 0, text, {"errors": {name: str(error) for name, error in errors.items()}})
