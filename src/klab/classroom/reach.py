@@ -18,7 +18,7 @@ from klab.errors import KlabError
 from klab.machine import keys, model
 
 CLIENT, HOST = "client", "host_key"
-CONNECT_S = 8  # seconds in which a seat that lives has greeted, under emulation and load, too
+CONNECT_S = 30  # seconds in which a seat that lives has greeted, under emulation and load, too
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from __future__ import annotations
 import socket
 import time
 
-SILENT_S = 0.4  # a guest whose network is down says nothing: try again after this
+SILENT_S = 0.4  # a guest whose network is down says nothing: try again after this,
+MORE = 1.25  # and then each time a bit later: one that is slow must not drown in knocks
 BUSY_S = 10.0  # a server that has accepted is left this long to greet
 
 
@@ -35,6 +36,7 @@ class Knock:
             greeting = self.link.recv(4)
         except TimeoutError:
             if time.monotonic() - self.since > self.patience_s:
+                self.patience_s = min(self.patience_s * MORE, BUSY_S)
                 self.close()
             return False
         except OSError:

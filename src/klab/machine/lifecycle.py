@@ -120,7 +120,7 @@ def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
     """
     if process.pid_of(machine):
         changed = _go_on(machine)
-        ssh.wait(machine, deadline_s)
+        ssh.wait(machine, deadline_s, listening=True)
         return changed
     began = time.monotonic()
     resume = machine.stopped and not cold
