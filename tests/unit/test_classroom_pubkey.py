@@ -87,6 +87,7 @@ REFUSED = {
     "huge rsa": (line("ssh-rsa", number(65537), number((1 << 20000) + 1)), "RSA of 20001 bits"),
     "another curve": (line("ecdsa-sha2-nistp256", "nistp384", POINT), "no point"),
     "compressed point": (line("ecdsa-sha2-nistp256", "nistp256", b"\x02" + b"\x11" * 32), "no point"),
+    "no form of a point": (line("ecdsa-sha2-nistp256", "nistp256", b"\x05" + POINT[1:]), "no point"),
     "empty point": (line("ecdsa-sha2-nistp256", "nistp256", b""), "no point"),
     "no application": (line(SK, b"\x01" * 32, b""), "application"),
 }

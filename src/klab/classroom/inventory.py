@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -76,7 +77,7 @@ def _seat(class_: Class, seat: Seat) -> dict[str, Any]:
         }
     return {
         **shown,
-        "ansible_ssh_args": f"-F {class_.seat_dir(seat.name) / 'ssh_config'}",
+        "ansible_ssh_args": shlex.join(["-F", str(class_.seat_dir(seat.name) / "ssh_config")]),
         "lab_machines_hypervisor": seat.hypervisor,
         "vm_memory": seat.memory,
         "vm_cpus": seat.cpus,
