@@ -3,6 +3,7 @@
 
 import codecs
 import os
+import random
 import re
 import unicodedata
 from pathlib import Path
@@ -219,6 +220,7 @@ def test_yaml_is_read_as_written(tmp_path):
         ("- ada\n", "roster.yml:1: it is no mapping"),
         ("login: ada\n", "roster.yml:1: it is no list"),
         ("- login: 'ada\n", "roster.yml:2: "),
+        ("[" * 5000, "roster.yml:1: it is nested too deeply"),
         ("- login: ada\n  name: Ada\n  key: -1\n", "roster.yml:1: key begins with '-'"),
     ],
 )
@@ -231,3 +233,44 @@ def test_yaml_mistakes(tmp_path, text, words):
 def test_a_big_class_is_read(tmp_path):
     found = read(tmp_path, "\n".join([HEAD, *rows(500)]))
     assert len({one.seat for one in found}) == 500
+
+
+PIECES = [
+    b'"',
+    b",",
+    b";",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"=",
+    b"- ",
+    b": ",
+    b"{",
+    b"[",
+    b"&a",
+    b"*a",
+]
+
+
+@pytest.mark.parametrize("name", ["roster.csv", "roster.yml"])
+def test_whatever_is_in_it_is_read_or_refused(tmp_path, name):
+    """A roster that was cut, doubled and strewn with signs is never a crash."""
+    good = YAML.encode() if name.endswith("yml") else "\n".join([HEAD, *rows(3)]).encode()
+    read_at_all, refusals = 0, []
+    for seed in range(400):
+        chance = random.Random(seed)  # noqa: S311 - nothing secret
+        text = bytearray(good)
+        for _ in range(chance.randrange(4)):
+            at = chance.randrange(len(text) + 1)
+            end = at + chance.randrange(8)
+            text[at:end] = chance.choice(
+                [*PIECES, bytes(text[at:end]) * 2, b"", bytes([chance.randrange(256)])]
+            )
+        try:
+            read_at_all += bool(read(tmp_path, bytes(text), name))
+        except KlabError as error:
+            refusals.append(error.what)
+    assert min(read_at_all, len(refusals)) > 50
+    assert all(str(tmp_path / name) in what for what in refusals)

@@ -131,6 +131,10 @@ def from_yaml(text: str, mistakes: Mistakes) -> list[Row]:
         mark = getattr(error, "problem_mark", None)
         said = getattr(error, "problem", None) or "a character that YAML does not allow"
         raise mistakes.stop(mark.line + 1 if mark else 1, said, "mend the YAML") from None
+    except RecursionError:
+        raise mistakes.stop(
+            1, "it is nested too deeply", "write a list of students, with plain values"
+        ) from None
     if not isinstance(node, yaml.SequenceNode):
         raise mistakes.stop(1, "it is no list", "begin each student's lines with “- login: …”")
     rows = []
