@@ -161,3 +161,10 @@ def test_planning_changes_nothing(tmp_path):
 
 def test_columns_stand_below_each_other():
     assert plan.table([("a", "bb"), ("ccc", "")]) == "a    bb\nccc"
+
+
+def test_another_computer_holds_the_image_too():
+    there = Hypervisor("hyper1", address="192.0.2.10", memory=4000, disk=10, cpus=2)
+    once = capacity.measured()["once"]["disk_mib"]
+    assert capacity.rooms([there], 512, {}, ()) == {"hyper1": Room(4000, 10 * 1024 - once, 2)}
+    assert capacity.rooms([replace(there, disk=0.5)], 512, {}, ())["hyper1"].disk == 0
