@@ -159,6 +159,13 @@ def test_what_was_placed_stays_and_what_left_is_kept(own, tmp_path):
     assert placement.load(class_.state)["k26-student01"] == kept["k26-student01"]
 
 
+def test_an_existing_machine_with_a_record_has_not_left(own):
+    class_ = definition.load(write(own, [*rows(1), "ada,Ada,,pc07,,"]))
+    class_.seat_dir("k26-pc07").mkdir(parents=True)
+    assert (definition.load(own).left, definition.load(own).moved) == ((), ())
+    assert dict(definition.load(write(own, rows(1))).left) == {"k26-pc07": ""}
+
+
 def test_a_placement_that_cannot_be_read_is_not_guessed(own):
     class_ = definition.load(write(own, rows(1)))
     class_.state.mkdir(parents=True)

@@ -14,7 +14,9 @@ from klab.classroom import definition, inventory
 from klab.paths import repo_dir
 
 ROWS = [*rows(2), f"ada,Ada {{{{ 7 * 6 }}}},{key('ada')},pc07,group_a,"]
-LOCAL = DEFINITION.replace("hypervisors:", "hypervisors:\n  localhost:\n  virt: {provider: libvirt}")
+LOCAL = DEFINITION.replace("user: klab,", "user: klab, port: 2222,").replace(
+    "hypervisors:", "hypervisors:\n  localhost:\n  virt: {provider: libvirt}"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +70,7 @@ def test_variables_of_the_others(own):
     assert "lab_machines_hypervisor" not in there
     assert (found["hyper1"]["ansible_host"], found["hyper1"]["ansible_user"]) == ("192.0.2.10", "klab")
     assert "ansible_user" not in found["hyper2"]
+    assert (found["hyper1"]["ansible_port"], found["hyper2"]["ansible_port"]) == (2222, 22)
     assert found["virt"]["ansible_connection"] == "local"
     assert found["virt"]["klab_hypervisor"]["provider"] == "libvirt"
 
