@@ -19,7 +19,6 @@ from klab.classroom import definition, reach
 from klab.classroom.model import Class
 
 COUNT = 3
-HEAD = "login,name,key,seat,group,path\n"
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,6 @@ class Room:
         self.seats[number - 1].run(f"cat >{answer}", text=f"{text}\n")
 
 
-def define(folder: Path, seats: list[light.Light]) -> Path:
-    """A definition and a roster for these seats."""
-    folder.mkdir()
-    existing = "".join(f"  s{s.number:02}: {{address: {s.address}, user: student}}\n" for s in seats)
-    (folder / "klab.yml").write_text(
-        f"plugin: klab\nclass: light\nroster: roster.csv\nlabs: [all]\nexisting:\n{existing}"
-    )
-    lines = [f"student{s.number:02},Student {s.number},,s{s.number:02},g{s.number % 2},\n" for s in seats]
-    (folder / "roster.csv").write_text(HEAD + "".join(lines))
-    return folder
-
-
 @pytest.fixture
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     """Three seats that answer, and what reaches them."""
@@ -67,7 +54,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
     monkeypatch.setenv("ANSIBLE_HOME", str(tmp_path / "ansible"))
     empty = light.course([])
     with light.world(COUNT, reach.client_key(empty).with_suffix(".pub"), disk=image) as seats:
-        class_ = definition.load(define(tmp_path / "class", seats))
+        class_ = definition.load(light.define(tmp_path / "class", seats))
         for seat in class_.seats:
             reach.write(class_, seat)
         yield Room(seats, tmp_path / "class", class_)

@@ -247,6 +247,18 @@ def course(seats: Sequence[Light], name: str = "light", labs: tuple[str, ...] = 
     return Class(name, Path("/nowhere"), (), tuple(s.student for s in made), made, labs, "lab", 0, 0)
 
 
+def define(folder: Path, seats: Sequence[Light]) -> Path:
+    """A definition and a roster for these seats."""
+    folder.mkdir()
+    existing = "".join(f"  s{s.number:02}: {{address: {s.address}, user: student}}\n" for s in seats)
+    (folder / "klab.yml").write_text(
+        f"plugin: klab\nclass: light\nroster: roster.csv\nlabs: [all]\nexisting:\n{existing}"
+    )
+    lines = [f"student{s.number:02},Student {s.number},,s{s.number:02},g{s.number % 2},\n" for s in seats]
+    (folder / "roster.csv").write_text("login,name,key,seat,group,path\n" + "".join(lines))
+    return folder
+
+
 def main() -> None:
     """Run a command in a world of so many seats; its exit status is ours."""
     count, _, *argv = sys.argv[1:]

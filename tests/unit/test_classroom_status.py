@@ -23,7 +23,8 @@ from klab.errors import KlabError
 from klab.kernel import artefact
 
 LOG = "[   12.345678] BUG: KASAN: slab-use-after-free in it+0x1/0x2\n[   13.000000] all is well\n"
-SAID = f"6.12.0-klab-lab\n99.5 0.25\n/dev/vda 100 40 52224 44% /\n1700000000.5\n{LOG}"
+DF = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/my disk 100 40 52224 44% /\n"
+SAID = f"6.12.0-klab-lab\n99.5 0.25\n{DF}1700000000.5\n1600000000.1\n--\n{LOG}"
 
 
 def test_what_a_seat_says_of_itself() -> None:
@@ -32,7 +33,7 @@ def test_what_a_seat_says_of_itself() -> None:
     assert seen.active == 1700000000
     assert seen.splats == ("kasan",)
     assert health.parse("s", SAID.removesuffix(LOG)).splats is None
-    assert health.parse("s", SAID.replace("6.12.0", "\x1b[2Jx")).release.startswith("?[2Jx")
+    assert health.parse("s", SAID.replace("6.12.0", "\x1b[2Jx\x9b")).release == "x?-klab-lab"
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,12 @@ def patterns(name: str) -> tuple[Pattern, ...]:
     )
 
 
+@cache
+def _any(name: str) -> re.Pattern[str]:
+    """All of them in one: most lines match none, and are many."""
+    return re.compile("|".join(f"(?:{pattern.regex.pattern})" for pattern in patterns(name)))
+
+
 def mark(path: Path, turn: str) -> None:
     """Note a turn of the machine's life in its console file."""
     with path.open("a") as stream:
@@ -108,11 +114,13 @@ def hopeless(text: list[str]) -> Finding | None:
 
 def splats(text: list[str], *, everything: bool = False) -> list[Finding]:
     """Kernel complaints of the present guest, or of all boots with `everything`."""
-    found = []
+    found, any_of = [], _any("splats")
     for number, line in enumerate(text, 1) if everything else current(text):
         if not (head := KERNEL.search(line)):
             continue
         said = line[head.end() :]
+        if not any_of.match(said):
+            continue
         for pattern in patterns("splats"):
             if pattern.regex.match(said):
                 found.append(Finding(pattern.name, said.strip(), number))
