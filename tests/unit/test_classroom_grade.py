@@ -92,7 +92,7 @@ def test_one_that_is_silent_keeps_its_grade_and_stops_nobody(
     done = grade.run(tiny_class, tiny_class.seats, [tiny_lab])
     assert list(done.failed) == ["c1-s01"]
     assert done.missing == [("c1-s02", tiny_lab.id)]
-    book = gradebook.body(tiny_class, tiny_class.seats, [tiny_lab], done.failed)
+    book = gradebook.body(tiny_class, [tiny_lab], done.failed)
     assert book["failed"]["c1-s01"]["what"] == "it did not answer"
     assert book["seats"][0]["labs"][tiny_lab.id]["word"] == "pass"
 
@@ -122,7 +122,7 @@ def test_no_two_gradings_at_once(tiny_class: Class, tiny_lab: Lab, answers) -> N
 def book(tiny_class: Class, tiny_lab: Lab, answers, tmp_path: Path) -> Path:
     """A gradebook's folder."""
     grade.run(tiny_class, tiny_class.seats, [tiny_lab])
-    gradebook.write(tiny_class, gradebook.body(tiny_class, tiny_class.seats, [tiny_lab]), tmp_path / "book")
+    gradebook.write(tiny_class, gradebook.body(tiny_class, [tiny_lab]), tmp_path / "book")
     return tmp_path / "book"
 
 
@@ -146,7 +146,7 @@ def test_another_key_or_another_gradebooks_file_is_noticed(
     other = replace(tiny_class, name="c2")
     assert "another key" in gradebook.verify(book / "gradebook.json", public(other))
     old = (book / "gradebook.csv").read_bytes(), (book / "gradebook.csv.sig").read_bytes()
-    later = gradebook.body(tiny_class, tiny_class.seats, [tiny_lab])
+    later = gradebook.body(tiny_class, [tiny_lab])
     gradebook.write(tiny_class, {**later, "made": later["made"] + 60}, book)
     for name, data in zip(("gradebook.csv", "gradebook.csv.sig"), old, strict=True):
         (book / name).write_bytes(data)
@@ -166,16 +166,14 @@ def test_the_gradebook_tells_all_that_a_grading_stands_on(
     assert len(entry["files"]["answer"]) == len(entry["work"]) == len(entry["lab"]) == 64
     work = results.work_dir(tiny_class, "c1-s02", tiny_lab.id)
     (work / "answer").write_text("42\n")
-    rows = csv.DictReader(
-        io.StringIO(gradebook.as_csv(gradebook.body(tiny_class, tiny_class.seats, [tiny_lab]), "d"))
-    )
+    rows = csv.DictReader(io.StringIO(gradebook.as_csv(gradebook.body(tiny_class, [tiny_lab]), "d")))
     assert [row["word"] for row in rows] == ["pass", "fail (outdated)"]
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@x", "\tx", "\rx"])
 def test_no_name_is_a_formula(tiny_class: Class, tiny_lab: Lab, name: str) -> None:
     seat = replace(tiny_class.seats[0], student=replace(tiny_class.seats[0].student, name=name))
-    text = gradebook.as_csv(gradebook.body(tiny_class, [seat], [tiny_lab]), "d")
+    text = gradebook.as_csv(gradebook.body(replace(tiny_class, seats=(seat,)), [tiny_lab]), "d")
     assert next(csv.DictReader(io.StringIO(text, newline="")))["name"] == f"'{name}"
 
 
@@ -193,9 +191,7 @@ def test_an_archive_holds_all_but_secrets(
     record.checked(reach.of(tiny_class, tiny_class.seats[0]), tiny_lab.id, "pass", 1)
     results.work_dir(tiny_class, "c1-s01", f"{tiny_lab.id}.new").mkdir()
     (results.work_dir(tiny_class, "c1-s01", f"{tiny_lab.id}.new") / "half").write_text("")
-    made = archive.make(
-        tiny_class, gradebook.body(tiny_class, tiny_class.seats, [tiny_lab]), tmp_path / "kept"
-    )
+    made = archive.make(tiny_class, gradebook.body(tiny_class, [tiny_lab]), tmp_path / "kept")
     assert made.path.stat().st_mode & 0o077 == 0
     with tarfile.open(made.path) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
@@ -235,14 +231,14 @@ def changed(path: Path, change) -> None:
 def test_an_archive_that_is_not_whole_is_noticed(
     tiny_class: Class, tiny_lab: Lab, book: Path, change, why: str
 ) -> None:
-    made = archive.make(tiny_class, gradebook.body(tiny_class, tiny_class.seats, [tiny_lab]))
+    made = archive.make(tiny_class, gradebook.body(tiny_class, [tiny_lab]))
     changed(made.path, change)
     with pytest.raises(KlabError, match=why):
         archive.read_back(made.path, public(tiny_class))
 
 
 def test_an_archive_that_was_cut_off_is_noticed(tiny_class: Class, tiny_lab: Lab, book: Path) -> None:
-    made = archive.make(tiny_class, gradebook.body(tiny_class, tiny_class.seats, [tiny_lab]))
+    made = archive.make(tiny_class, gradebook.body(tiny_class, [tiny_lab]))
     data = made.path.read_bytes()
     made.path.write_bytes(data[: len(data) // 2])
     with pytest.raises(KlabError, match="cannot be read to its end"):
@@ -255,6 +251,38 @@ def test_a_seat_that_the_roster_no_longer_has_is_archived_too(
     answers["c1-s09"] = "9"
     without = replace(tiny_class, left=(("c1-s09", ""), ("c1-s08", "")))
     assert list(archive.fetch_left(without, [tiny_lab])) == ["c1-s08"]
-    made = archive.make(without, gradebook.body(without, without.seats, [tiny_lab]))
+    made = archive.make(without, gradebook.body(without, [tiny_lab]))
     with tarfile.open(made.path) as tar:
         assert any(name.endswith(f"work/c1-s09/{tiny_lab.id}/answer") for name in tar.getnames())
+
+
+def test_a_grading_of_one_seat_leaves_the_others_in_the_book(
+    tiny_class: Class, tiny_lab: Lab, answers
+) -> None:
+    assert gradebook.labs(tiny_class) == []
+    grade.run(tiny_class, tiny_class.seats[:1], [tiny_lab])
+    assert [lab.id for lab in gradebook.labs(tiny_class)] == [tiny_lab.id]
+    book = gradebook.body(tiny_class, gradebook.labs(tiny_class))
+    assert [seat["labs"][tiny_lab.id]["word"] for seat in book["seats"]] == ["pass", "not started"]
+
+
+def test_what_was_graded_before_an_interruption_stays(
+    tiny_class: Class, tiny_lab: Lab, answers, monkeypatch
+) -> None:
+    real, waited = grade.grade.run, []
+
+    def run(lab, work, *, stop, **more):
+        if (work / "answer").read_text() == "41\n":
+            waited.append(stop.wait(30))
+        return real(lab, work, stop=stop, **more)
+
+    def tell(text):
+        if "pass" in text:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(grade.grade, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        grade.run(tiny_class, tiny_class.seats, [tiny_lab], jobs=2, tell=tell)
+    assert waited == [True]
+    assert list(results.all_of(tiny_class)) == ["c1-s01"]
+    assert list(grade.run(tiny_class, tiny_class.seats, [tiny_lab]).kept) == [("c1-s01", tiny_lab.id)]

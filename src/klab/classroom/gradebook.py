@@ -11,14 +11,14 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from klab import __version__
+from klab import __version__, catalogue
 from klab import digest as digests
 from klab.catalogue import Lab
 from klab.classroom import reach, results, signed
@@ -37,10 +37,15 @@ COLUMNS = (
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would work out instead of show
 
 
-def body(
-    class_: Class, seats: Sequence[Seat], labs: Sequence[Lab], failed: Mapping[str, KlabError] | None = None
-) -> dict[str, Any]:
-    """The gradebook as data. failed: errors of this run, by seat, or by seat and lab."""
+def labs(class_: Class, also: Iterable[Lab] = ()) -> list[Lab]:
+    """The labs of which a gradebook tells: those that somebody's work was graded in, and these."""
+    names = {lab for graded in results.all_of(class_).values() for lab in graded}
+    names |= {lab.id for lab in also}
+    return [lab for name, lab in catalogue.load().labs.items() if name in names]
+
+
+def body(class_: Class, labs: Sequence[Lab], failed: Mapping[str, KlabError] | None = None) -> dict[str, Any]:
+    """The gradebook of all seats as data. failed: errors of this run, by seat, or by seat and lab."""
     graded = results.all_of(class_)
     told = {name: error.as_dict() for name, error in sorted((failed or {}).items())}
     return {
@@ -59,7 +64,7 @@ def body(
                     lab.id: _entry(class_, seat, lab, graded.get(seat.name, {}).get(lab.id)) for lab in labs
                 },
             }
-            for seat in seats
+            for seat in class_.seats
         ],
     }
 

@@ -86,16 +86,17 @@ def grade_(
     fresh: bool,
     to: Path | None,
 ) -> Outcome:
-    """Grade all seats at once, each student by a seed of their own; write the gradebook.
+    """Grade all seats at once, each student by a seed of their own; write the gradebook of all.
 
     Ends with 1 when a seat could not be graded. WORDS choose labs, else all of the class.
+    `klab check LAB --machine SEAT --seed SEED` shows again what a grading saw.
 
     Example: klab class grade lkm-lifecycle --to results/local/grades
     """
     class_ = definition.load(where)
     seats, labs = chosen(class_, names, groups), labs_of(class_, words)
     done = grade.run(class_, seats, labs, jobs=jobs, fresh=fresh, tell=_aloud)
-    book = gradebook.body(class_, seats, labs, done.failed)
+    book = gradebook.body(class_, gradebook.labs(class_, labs), done.failed)
     forms = gradebook.write(class_, book, to or class_.state / "gradebook")
     rows = [
         (seat, lab, found.word, str(found.seed), how)
@@ -262,7 +263,7 @@ def archive_(where: str, jobs: int, to: Path | None, partial: bool) -> Outcome:
     labs = labs_of(class_, ["all"])
     done = grade.run(class_, class_.seats, labs, jobs=jobs, tell=_aloud)
     done.failed |= archive.fetch_left(class_, labs)
-    made = archive.make(class_, gradebook.body(class_, class_.seats, labs, done.failed), to)
+    made = archive.make(class_, gradebook.body(class_, gradebook.labs(class_), done.failed), to)
     data = {
         "archive": str(made.path),
         "sha256": made.sha256,

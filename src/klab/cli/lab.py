@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from klab import catalogue
+from klab.classroom import reach
 from klab.cli.verb import Outcome, check_option, verb
 from klab.cli.vm import DEFAULT
 from klab.desk import verbs
-from klab.machine import model
 
 group = click.Group()
 words_argument = click.argument("words", nargs=-1, required=True)
@@ -36,7 +36,7 @@ def _each(
     no_tasks: bool,
 ) -> Outcome:
     """Do a verb for each chosen lab, and the lab's own tasks."""
-    machine = model.get(name)
+    machine = reach.named(name)
     changed, lines, named = False, [], set()
     for lab in catalogue.select(catalogue.load(), words):
         named |= {word} if lab.task(word) else set()
@@ -99,7 +99,7 @@ def check(words: tuple[str, ...], name: str, seed: int | None) -> Outcome:
 
     Example: klab check lkm-lifecycle
     """
-    machine = model.get(name)
+    machine = reach.named(name)
     found: list[dict[str, Any]] = []
     for lab in catalogue.select(catalogue.load(), words):
         said = verbs.check(machine, lab, seed=seed, tell=lambda text: print(text, file=sys.stderr))
@@ -120,7 +120,7 @@ def collect(words: tuple[str, ...], name: str, to: str, check: bool) -> Outcome:
 
     Example: klab collect track:1 --machine lab1 --to results/local/lab1
     """
-    machine = model.get(name)
+    machine = reach.named(name)
     lines, named = [], set()
     for lab in catalogue.select(catalogue.load(), words):
         named |= {"collect"} if lab.task("collect") else set()
