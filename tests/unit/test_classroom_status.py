@@ -144,3 +144,19 @@ def test_without_ssh_there_is_a_mend(tiny_class: Class, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tiny_class.state))
     with pytest.raises(KlabError, match="ssh: No such file"):
         ask.run(made, "true")
+
+
+def test_a_console_that_is_kept_here_is_read_instead_of_the_seats_log(tiny_class: Class, monkeypatch) -> None:
+    seat = reach.of(tiny_class, tiny_class.seats[0])
+    asked: list[str] = []
+
+    def run(seat, script, **_):
+        asked.append(script)
+        return SAID.removesuffix(LOG)
+
+    monkeypatch.setattr(ask, "run", run)
+    assert health.of(seat, 1).splats is None
+    reach.private(seat.dir)
+    seat.console.write_text(LOG)
+    assert health.of(seat, 1).splats == ("kasan",)
+    assert ["dmesg" in script for script in asked] == [True, False]

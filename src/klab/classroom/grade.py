@@ -135,10 +135,15 @@ def fetch(
 
     def one(seat: Seat) -> dict[str, KlabError | None]:
         reached = reach.of(class_, seat)
-        there = set(ask.run(reached, LISTING, deadline_s=DEADLINE_S).splitlines())
-        return {lab.id: error for lab in labs if lab.id in there for error in _fetch(class_, reached, lab)}
+        return {lab.id: error for lab in _there(reached, labs) for error in _fetch(class_, reached, lab)}
 
     return parallel.over(seats, one)
+
+
+def _there(seat: reach.Reached, labs: Sequence[Lab]) -> list[Lab]:
+    """Those of the labs that the seat has."""
+    there = set(ask.run(seat, LISTING, deadline_s=DEADLINE_S).splitlines())
+    return [lab for lab in labs if lab.id in there]
 
 
 def _fetch(class_: Class, seat: reach.Reached, lab: Lab) -> Iterator[KlabError | None]:
@@ -151,6 +156,7 @@ def _fetch(class_: Class, seat: reach.Reached, lab: Lab) -> Iterator[KlabError |
     draft.mkdir(mode=0o700)
     try:
         if not place.get(seat, lab.id, draft):
+            draft.rmdir()
             return
     except KlabError as error:
         yield error
@@ -165,6 +171,5 @@ def _fetch(class_: Class, seat: reach.Reached, lab: Lab) -> Iterator[KlabError |
 def collect(class_: Class, seat: Seat, labs: Sequence[Lab], to: Path) -> dict[str, str]:
     """Copy a seat's files of these labs to `to`/<seat>/<lab>; the folders by lab."""
     reached = reach.of(class_, seat)
-    there = set(ask.run(reached, LISTING, deadline_s=DEADLINE_S).splitlines())
-    folders = {lab.id: verbs.collect(reached, lab, to) for lab in labs if lab.id in there}
+    folders = {lab.id: verbs.collect(reached, lab, to) for lab in _there(reached, labs)}
     return {lab: str(folder) for lab, folder in folders.items() if folder}

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from klab.classroom import ask
@@ -16,8 +17,8 @@ END = "--"  # the line between the files' times and the kernel's log
 # Few programs: an emulated machine pays some 50 ms for each, a host of many light ones for all.
 SCRIPT = f"""read -r release </proc/sys/kernel/osrelease; read -r up rest </proc/uptime
 read -r load rest </proc/loadavg; echo "$release"; echo "$up $load"; df -Pk "$HOME"
-find "$HOME/labs" -mindepth 3 -maxdepth 5 -type f -printf '%T@\\n' 2>/dev/null; echo {END}
-sudo -n dmesg 2>/dev/null || true"""
+find "$HOME/labs" -mindepth 3 -maxdepth 5 -type f -printf '%T@\\n' 2>/dev/null; echo {END}"""
+LOG = "sudo -n dmesg 2>/dev/null || true"
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,19 @@ class Health:
 
 
 def of(seat: Reached, deadline_s: float) -> Health:
-    """Ask a seat. Raises KlabError when it does not answer within `deadline_s` seconds."""
-    return parse(seat.name, ask.run(seat, SCRIPT, deadline_s=deadline_s))
+    """Ask a seat. Raises KlabError when it does not answer within `deadline_s` seconds.
+
+    Where this computer keeps its console, its kernel's complaints are read there: that costs the
+    seat nothing, and its student cannot change it.
+    """
+    if not seat.console.exists():
+        return parse(seat.name, ask.run(seat, f"{SCRIPT}\n{LOG}", deadline_s=deadline_s))
+    found = parse(seat.name, ask.run(seat, SCRIPT, deadline_s=deadline_s))
+    return replace(found, splats=_names(console.splats(console.lines(seat.console))))
+
+
+def _names(found: Iterable[console.Finding]) -> tuple[str, ...]:
+    return tuple(sorted({one.name for one in found}))
 
 
 def parse(name: str, said: str) -> Health:
@@ -55,8 +67,7 @@ def parse(name: str, said: str) -> Health:
         active = max(map(float, times), default=0.0)
         # A name of a file system may hold blanks; what is free is the third from behind.
         free = int(room.split()[-3]) >> 10
-        seen = console.splats(log, everything=True)
-        splats = tuple(sorted({found.name for found in seen})) if log else None
+        splats = _names(console.splats(log, everything=True)) if log else None
         return Health(CONTROL.sub("?", release)[:80], up, load, free, int(active), splats)
     except (ValueError, IndexError, OverflowError) as error:
         raise KlabError(
