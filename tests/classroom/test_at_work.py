@@ -79,7 +79,7 @@ def test_grading(room, tmp_path: Path) -> None:
     room.seats[2].stop()
     folder = tmp_path / "grades"
     said = room.klab("grade", "--to", str(folder), code=1)
-    assert (said["fresh"], said["kept"], list(said["failed"])) == (2, 0, ["light-s03"])
+    assert (said["fresh"], said["kept"], list(said["errors"])) == (2, 0, ["light-s03"])
     book = json.loads((folder / "gradebook.json").read_text())
     one, two, three = (seat["labs"][LAB] for seat in book["seats"])
     assert (one["word"], two["word"], three["word"]) == ("pass", "fail", "not started")

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from klab import catalogue
-from klab.classroom import parallel, placement, reach
+from klab.classroom import claim, outcome, parallel, placement, reach
 from klab.classroom.model import EXISTING, Class, Seat
 from klab.desk import record, verbs
 from klab.errors import KlabError
+from klab.machine import model
 
 
 def keys(class_: Class) -> dict[str, dict[str, Any]]:
@@ -52,3 +54,21 @@ def join(class_: Class, places: Mapping[str, tuple[str, int]]) -> dict[str, bool
         return changed or any(started)
 
     return parallel.over([seat for seat in class_.seats if seat.name in places], one)
+
+
+def forget(class_: Class, seats: Iterable[Seat]) -> None:
+    """Remove what is kept of seats, and let others at the class.
+
+    Raises KlabError, before anything is removed, while a machine of theirs is there.
+    """
+    seats = list(seats)
+    if there := [seat.name for seat in seats if model.find(seat.name)]:
+        raise KlabError(
+            f"{', '.join(there)}: still there",
+            step="class: forget",
+            mend="playbooks/classroom_close.yml archives their work and removes them",
+        )
+    for seat in seats:
+        shutil.rmtree(class_.seat_dir(seat.name), ignore_errors=True)
+    outcome.drop(class_.state, [seat.name for seat in seats])
+    claim.release(class_)

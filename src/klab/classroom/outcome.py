@@ -64,6 +64,13 @@ def keep(state: Path, found: Mapping[str, Outcome]) -> list[str]:
     return failed
 
 
+def drop(state: Path, names: Iterable[str]) -> None:
+    """Seats that are no more have nothing to be done again."""
+    path = state / FAILED
+    if path.exists():
+        replace(path, "".join(f"{name}\n" for name in path.read_text().split() if name not in set(names)))
+
+
 def told(state: Path, found: Mapping[str, Outcome], failed: Iterable[str]) -> list[str]:
     """Lines for people: what failed in this run, and how to go on."""
     lines = []

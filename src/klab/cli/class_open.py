@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from klab.classroom import claim, definition, opening
-from klab.cli.class_options import class_option, told
+from klab.cli.class_options import chosen, class_option, seat_options, told
 from klab.cli.verb import Outcome, check_option, verb
 from klab.errors import KlabError
 
@@ -39,6 +39,22 @@ def release(*, where: str) -> Outcome:
     """
     class_ = definition.load(where)
     return Outcome(False, "it was claimed" if claim.release(class_) else "nobody had claimed it")
+
+
+@verb(group, "forget")
+@seat_options
+@check_option
+def forget(*, where: str, names: tuple[str, ...], groups: tuple[str, ...], check: bool) -> Outcome:
+    """Remove keys and records of seats whose machines are gone; their work is in the archive.
+
+    Example: klab class forget --seat kernel-student01
+    """
+    class_ = definition.load(where)
+    seats = [seat for seat in chosen(class_, names, groups) if class_.seat_dir(seat.name).exists()]
+    if check:
+        return Outcome(bool(seats), f"would forget {len(seats)} seats")
+    opening.forget(class_, seats)
+    return Outcome(bool(seats), f"{len(seats)} seats are forgotten")
 
 
 @verb(group, "keys")

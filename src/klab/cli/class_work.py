@@ -107,7 +107,7 @@ def grade_(
         "fresh": len(done.fresh),
         "kept": len(done.kept),
         "missing": len(done.missing),
-        "failed": {name: error.as_dict() for name, error in done.failed.items()},
+        "errors": {name: error.as_dict() for name, error in done.failed.items()},
         "gradebook": [str(path) for path in forms],
     }
     counted = f"{len(done.fresh)} graded, {len(done.kept)} as before, {len(done.missing)} not started"
@@ -165,7 +165,7 @@ def say(text: str, where: str, names: tuple[str, ...], groups: tuple[str, ...], 
 
 def _each(text: str, changed: bool, errors: dict[str, KlabError], **more: Any) -> Outcome:
     """What was done on many seats, and where it failed."""
-    data = {**more, "failed": {name: error.as_dict() for name, error in errors.items()}}
+    data = {**more, "errors": {name: error.as_dict() for name, error in errors.items()}}
     return Outcome(changed, text + told(errors), data, 1 if errors else 0)
 
 
@@ -270,7 +270,7 @@ def archive_(where: str, jobs: int, to: Path | None, partial: bool) -> Outcome:
         "bytes": made.size,
         "files": made.files,
         "complete": not done.failed,
-        "failed": {name: error.as_dict() for name, error in done.failed.items()},
+        "errors": {name: error.as_dict() for name, error in done.failed.items()},
     }
     text = f"{tilde(made.path)}: {made.files} files, read back; sha256 {made.sha256}{told(done.failed)}"
     return Outcome(True, text, data, 1 if done.failed and not partial else 0)
