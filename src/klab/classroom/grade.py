@@ -135,12 +135,12 @@ def fetch(
 
     def one(seat: Seat) -> dict[str, KlabError | None]:
         reached = reach.of(class_, seat)
-        return {lab.id: error for lab in _there(reached, labs) for error in _fetch(class_, reached, lab)}
+        return {lab.id: error for lab in there(reached, labs) for error in _fetch(class_, reached, lab)}
 
     return parallel.over(seats, one)
 
 
-def _there(seat: reach.Reached, labs: Sequence[Lab]) -> list[Lab]:
+def there(seat: reach.Reached, labs: Sequence[Lab]) -> list[Lab]:
     """Those of the labs that the seat has."""
     there = set(ask.run(seat, LISTING, deadline_s=DEADLINE_S).splitlines())
     return [lab for lab in labs if lab.id in there]
@@ -171,5 +171,5 @@ def _fetch(class_: Class, seat: reach.Reached, lab: Lab) -> Iterator[KlabError |
 def collect(class_: Class, seat: Seat, labs: Sequence[Lab], to: Path) -> dict[str, str]:
     """Copy a seat's files of these labs to `to`/<seat>/<lab>; the folders by lab."""
     reached = reach.of(class_, seat)
-    folders = {lab.id: verbs.collect(reached, lab, to) for lab in _there(reached, labs)}
+    folders = {lab.id: verbs.collect(reached, lab, to) for lab in there(reached, labs)}
     return {lab: str(folder) for lab, folder in folders.items() if folder}

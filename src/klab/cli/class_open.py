@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
-from klab.classroom import claim, definition, opening
+from klab.classroom import claim, definition, opening, restore
 from klab.cli.class_options import chosen, class_option, seat_options, told
-from klab.cli.verb import Outcome, check_option, verb
+from klab.cli.verb import Outcome, check_option, timeout_option, verb
 from klab.errors import KlabError
+from klab.paths import tilde
 
 group = click.Group()
 
@@ -39,6 +42,28 @@ def release(*, where: str) -> Outcome:
     """
     class_ = definition.load(where)
     return Outcome(False, "it was claimed" if claim.release(class_) else "nobody had claimed it")
+
+
+@verb(group, "restore")
+@click.argument("name")
+@class_option
+@click.option("--discard", is_flag=True, help="Although it does not give the labs that are on it.")
+@timeout_option
+@check_option
+def restore_(*, name: str, where: str, discard: bool, timeout: float, check: bool) -> Outcome:
+    """Put one seat's machine back to where it began, with the student's labs in it again.
+
+    Example: klab class restore student01
+    """
+    began = time.monotonic()
+    class_ = definition.load(where)
+    seat = class_.seat(name)
+    if check:
+        return Outcome(True, f"would put {seat.name} back")
+    labs, kept = restore.run(class_, seat, discard=discard, deadline_s=timeout)
+    took = time.monotonic() - began
+    text = f"{seat.name} is as new after {took:.1f} s, with {len(labs)} labs; what was there: {tilde(kept)}"
+    return Outcome(True, text, {"labs": labs, "kept": kept})
 
 
 @verb(group, "forget")
