@@ -46,16 +46,18 @@ def test_what_is_measured_is_whole():
     assert body["seats"]
     for row in body["seats"]:
         assert row["rest_mib"] <= row["lab_mib"]
-        assert all(row[key] > 0 for key in ("memory", "rest_mib", "lab_mib", "disk_mib", "rest_cpus"))
+        assert all(
+            row[key] > 0 for key in ("memory", "rest_mib", "lab_mib", "check_mib", "disk_mib", "rest_cpus")
+        )
 
 
 def test_a_size_that_was_not_measured_may_use_all_it_has_more(monkeypatch):
     monkeypatch.undo()
     first = min(capacity.measured()["seats"], key=lambda row: row["memory"])
     last = max(capacity.measured()["seats"], key=lambda row: row["memory"])
-    assert capacity.cost(first["memory"]).memory == first["lab_mib"]
-    assert capacity.cost(first["memory"] // 2).memory == first["lab_mib"]
-    assert capacity.cost(last["memory"] + 1000).memory == last["lab_mib"] + 1000
+    assert capacity.cost(first["memory"]).memory == first["lab_mib"] + first["check_mib"]
+    assert capacity.cost(first["memory"] // 2).memory == first["lab_mib"] + first["check_mib"]
+    assert capacity.cost(last["memory"] + 1000).memory == last["lab_mib"] + last["check_mib"] + 1000
 
 
 def test_this_computer_keeps_something_for_itself(monkeypatch):

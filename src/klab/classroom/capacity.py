@@ -30,7 +30,7 @@ RESOURCES = ("memory", "disk", "cpus")
 class Cost:
     """What a seat takes of its hypervisor. Memory and disk in MiB, processors in cores.
 
-    memory, disk: while its student works; rest_memory, cpus: when it has nothing to do.
+    memory, disk: while its student works and has a lab checked beside it; rest_memory, cpus: when it has nothing to do.
     """
 
     memory: float
@@ -88,7 +88,7 @@ def cost(memory: int) -> Cost:
     rows = sorted(measured()["seats"], key=lambda row: int(row["memory"]))
     row = ([one for one in rows if one["memory"] <= memory] or rows[:1])[-1]
     more = max(0, memory - row["memory"])
-    return Cost(row["lab_mib"] + more, row["rest_mib"], row["disk_mib"], row["rest_cpus"])
+    return Cost(row["lab_mib"] + row["check_mib"] + more, row["rest_mib"], row["disk_mib"], row["rest_cpus"])
 
 
 def _meminfo() -> dict[str, int]:
