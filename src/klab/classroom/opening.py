@@ -9,7 +9,7 @@ from typing import Any
 
 from klab import catalogue
 from klab.classroom import claim, outcome, parallel, placement, reach
-from klab.classroom.model import EXISTING, Class, Seat
+from klab.classroom.model import ACCOUNT, EXISTING, Class, Seat
 from klab.desk import record, verbs
 from klab.errors import KlabError
 from klab.machine import model
@@ -47,7 +47,8 @@ def join(class_: Class, places: Mapping[str, tuple[str, int]]) -> dict[str, bool
 
     def one(seat: Seat) -> bool:
         address, port = places[seat.name]
-        reached, changed = reach.write(class_, seat, address=address, port=port)
+        # Whoever klab came as to an existing computer: the labs are the student's.
+        reached, changed = reach.write(class_, seat, address=address, port=port, user=ACCOUNT)
         away = record.closed(reached)
         wanted = [lab for lab in labs(class_, seat, course) if lab.id not in away]
         started = [verbs.start(reached, lab) for lab in wanted]
