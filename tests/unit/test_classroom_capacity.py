@@ -132,6 +132,7 @@ def test_the_plan_of_one_that_does_not(tmp_path):
     code, said = run("--class", str(folder))
     assert code == 1
     assert "localhost carries 8 seats, not 9" in said
+    assert "localhost: at rest 4500 MiB; when all compute, each has 0.44 cores" in said
     code, said = run("--class", str(folder), "--json")
     body = json.loads(said)["plan"]
     assert code == 1

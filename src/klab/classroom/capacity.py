@@ -30,7 +30,8 @@ RESOURCES = ("memory", "disk", "cpus")
 class Cost:
     """What a seat takes of its hypervisor. Memory and disk in MiB, processors in cores.
 
-    memory, disk: while its student works and has a lab checked beside it; rest_memory, cpus: when it has nothing to do.
+    memory, disk: while its student works and has a lab checked beside it; rest_memory, cpus:
+    when there is nothing to do.
     """
 
     memory: float

@@ -40,6 +40,7 @@ def facts(class_: Class) -> dict[str, Any]:
                 "carries": load.carries,
                 "used": {one: load.used(one) for one in capacity.RESOURCES},
                 "has": {one: getattr(load.room, one) for one in capacity.RESOURCES},
+                "rest_memory": load.seats * load.cost.rest_memory,
                 "cores_each": load.share,
             }
             for load in capacity.loads(class_, made)
@@ -87,7 +88,8 @@ def _notes(class_: Class, plan: dict[str, Any]) -> Iterator[str]:
     for one in plan["hypervisors"]:
         if one["seats"]:
             each = min(one["cores_each"], class_.cpus)
-            yield f"{one['hypervisor']}: when all compute at once, each has {each:.2g} cores"
+            rest = one["rest_memory"]
+            yield f"{one['hypervisor']}: at rest {rest:.0f} MiB; when all compute, each has {each:.2g} cores"
     for name, hypervisor in plan["moved"].items():
         yield f"{name} was on {hypervisor}, which no longer holds it: what was done there is not moved"
     for name, hypervisor in plan["left"].items():
