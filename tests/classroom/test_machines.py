@@ -111,9 +111,11 @@ def test_a_seat_reaches_nobody(room: Room) -> None:
         said = room.run("a", f"sudo timeout 5 bash -c ': </dev/tcp/{place}' 2>&1; echo $?")
         assert said.splitlines()[-1] != "0", place
     assert room.run("a", "sudo cat /proc/mounts | grep -cE ' (9p|virtiofs|nfs) '; true").strip() == "0"
-    teacher = reach.client_key(room.class_).read_text().splitlines()[1]
-    found = room.run("a", f"sudo grep -rlF {teacher} /etc /home /root /run /var /tmp 2>/dev/null; true")
-    assert found == ""
+    teacher = (
+        reach.client_key(room.class_).read_text().splitlines()[3]
+    )  # the first lines of all keys are alike
+    places = "/etc /home /root /run /var /tmp --exclude-dir=journal"  # where sudo notes this very search
+    assert room.run("a", f"sudo grep -rlF {teacher} {places} 2>/dev/null; true") == ""
 
 
 def test_what_they_share_stays_as_it_is(room: Room) -> None:
