@@ -25,7 +25,7 @@ FINAL = ("Permission denied", "Host key verification failed", "Bad configuration
 
 
 class LoginFailed(KlabError):
-    """ssh itself failed; while a machine starts that may pass."""
+    """ssh itself failed, or took too long; while a machine starts that may pass."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def run(
         finally:
             timer.cancel()
     if process.returncode == -signal.SIGKILL:
-        raise KlabError(
+        raise LoginFailed(
             f"`{command}` did not end within {timeout_s:g} s",
             step="vm: ssh",
             machine=machine.name,
