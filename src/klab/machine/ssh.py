@@ -59,7 +59,7 @@ def run(
     """Run a shell command as the student, over a connection that ends with it.
 
     answer: gets the first line that the command prints, and what it returns is the
-    command's input. Raises LoginFailed when ssh itself fails, KlabError after
+    command's input. Raises LoginFailed when ssh itself fails, and after
     `timeout_s` seconds.
     """
     pipe = subprocess.PIPE
