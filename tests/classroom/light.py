@@ -16,6 +16,7 @@ import ctypes
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from pathlib import Path
 from klab import store
 from klab.classroom.model import EXISTING, Class, Seat, Student
 from klab.errors import KlabError
+from klab.paths import repo_dir
 from klab.run import TIED
 
 STEP = "light seats"
@@ -247,12 +249,13 @@ def course(seats: Sequence[Light], name: str = "light", labs: tuple[str, ...] = 
     return Class(name, Path("/nowhere"), (), tuple(s.student for s in made), made, labs, "lab", 0, 0)
 
 
-def define(folder: Path, seats: Sequence[Light]) -> Path:
-    """A definition and a roster for these seats."""
+def define(folder: Path, seats: Sequence[Light], labs: str = "all") -> Path:
+    """A definition and a roster for these seats. labs: a selection word."""
     folder.mkdir()
+    shutil.copytree(repo_dir() / "inventories/classroom/group_vars", folder / "group_vars")
     existing = "".join(f"  s{s.number:02}: {{address: {s.address}, user: student}}\n" for s in seats)
     (folder / "klab.yml").write_text(
-        f"plugin: klab\nclass: light\nroster: roster.csv\nlabs: [all]\nexisting:\n{existing}"
+        f"plugin: klab\nclass: light\nroster: roster.csv\nlabs: [{labs}]\nexisting:\n{existing}"
     )
     lines = [f"student{s.number:02},Student {s.number},,s{s.number:02},g{s.number % 2},\n" for s in seats]
     (folder / "roster.csv").write_text("login,name,key,seat,group,path\n" + "".join(lines))

@@ -55,8 +55,9 @@ def chosen(class_: Class, names: Sequence[str], groups: Sequence[str]) -> list[S
 
 
 def labs_of(class_: Class, words: Sequence[str]) -> list[catalogue.Lab]:
-    """The labs that the words mean, else those of the class."""
-    return catalogue.select(catalogue.load(), words or class_.labs)
+    """The labs that the words mean, else those of the class and of its students' paths."""
+    paths = sorted({f"path:{one.path}" for one in class_.students if one.path})
+    return catalogue.select(catalogue.load(), words or [*class_.labs, *paths])
 
 
 def failed(found: Mapping[str, Any]) -> dict[str, KlabError]:
