@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from klab import cli
 from klab.classroom import definition, reach
 from klab.classroom.model import Class
-from klab.machine import model
+from klab.machine import model, process
 from klab.paths import repo_dir
 
 NAME, LAB = "real", "kernel-architecture/lkm-lifecycle"
@@ -138,6 +138,15 @@ def test_one_that_was_cut_off_comes_back_with_its_work(room: Room) -> None:
     os.kill(pid, signal.SIGKILL)
     room.play("classroom_open", "--limit", f"{NAME}-a")
     assert room.run("a", "cat ~/work") == "work\n"
+
+
+def test_overnight_they_are_off_and_go_on(room: Room) -> None:
+    room.run("a", "nohup sleep 100000 >/dev/null 2>&1 & echo $! >~/pid")
+    room.play("classroom_stop")
+    assert [machine.name for machine in model.everyone() if process.pid_of(machine)] == []
+    room.play("classroom_open")
+    assert "sleep" in room.run("a", "cat /proc/$(cat ~/pid)/comm")
+    assert abs(float(room.run("a", "date +%s")) - time.time()) < 10
 
 
 def test_one_is_put_back(room: Room) -> None:
