@@ -20,6 +20,7 @@ import yaml
 
 from klab import catalogue
 from klab.catalogue import pages as catalogue_pages
+from klab.classroom import scaling
 from klab.cli import main as klab
 from klab.kernel import page, programs
 from klab.paths import data_file, repo_dir
@@ -149,6 +150,11 @@ def pages(repo: Path) -> dict[Path, str]:
     if (repo / "labs/_kernels/flavours.yml").exists():
         made[repo / "docs" / "reference" / "flavours.md"] = flavours_page(repo)
         made[repo / "docs" / "reference" / "bpf-programs.md"] = programs_page(repo)
+    if found := scaling.kept(repo):
+        made[repo / "docs" / "reference" / "class-scaling.md"] = MARK + _tidy("\n".join(scaling.page(found)))
+        for kind, one in found.items():
+            picture = scaling.picture(one["rows"])
+            made[repo / "docs" / "reference" / f"class-scaling-{kind}.svg"] = picture + "\n"
     if (repo / "labs/course.yml").exists():
         course = catalogue.load(repo / "labs")
         for name, text in catalogue_pages.pages(course, repo).items():
