@@ -9,6 +9,7 @@ import click
 
 from klab.cli.verb import Outcome, check_option, timeout_option
 from klab.machine import model, parts, seats, ssh, state
+from klab.machine.ports import LOOPBACK
 
 
 @click.option("--name", required=True, help="The machine.")
@@ -22,6 +23,7 @@ from klab.machine import model, parts, seats, ssh, state
     help="Its ssh host key, with .pub beside it; else one is made.",
 )
 @click.option("--no-internet", is_flag=True, help="It reaches nothing but klab on this computer.")
+@click.option("--listen", default=LOOPBACK, show_default=True, help="Address of its ssh port here.")
 @click.option("--ssh-port", type=click.IntRange(0, 65535), default=0, help="Exactly this port; 0 picks one.")
 @click.option("--port-base", type=click.IntRange(1024, 65000), default=2222, show_default=True)
 @click.option("--gdb-base", type=click.IntRange(1024, 65000), default=1234, show_default=True)
@@ -34,6 +36,7 @@ def seat(
     authorized: tuple[str, ...],
     host_key: Path | None,
     no_internet: bool,
+    listen: str,
     ssh_port: int,
     port_base: int,
     gdb_base: int,
@@ -44,7 +47,7 @@ def seat(
 
     Example: klab vm seat --name seat1 --like lab1 --no-internet
     """
-    wanted = parts.Seat(authorized, host_key, not no_internet, ssh_port, port_base, gdb_base)
+    wanted = parts.Seat(authorized, host_key, not no_internet, listen, ssh_port, port_base, gdb_base)
     if check:
         there = state.of_name(name) in (state.RUNNING, state.READY)
         return Outcome(

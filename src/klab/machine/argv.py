@@ -112,7 +112,8 @@ def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list
     argv += ["-device", "virtio-blk-pci,drive=disk"]
     desk = shlex.join([sys.executable, "-m", "klab", "desk", machine.name]).replace(",", ",,")
     closed = "" if machine.internet else ",restrict=on"
-    net = f"user,id=net{closed},hostfwd=tcp:127.0.0.1:{machine.ssh_port}-:22,guestfwd=tcp:{DESK}-cmd:{desk}"
+    net = f"user,id=net{closed},hostfwd=tcp:{machine.listen}:{machine.ssh_port}-:22"
+    net += f",guestfwd=tcp:{DESK}-cmd:{desk}"
     argv += ["-netdev", net]
     # Older ones boot with the address that all of QEMU's have.
     address = f",mac={identity.mac(machine)}" if machine.hardware >= MAPPED else ""

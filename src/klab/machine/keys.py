@@ -92,7 +92,7 @@ def ssh_config(machine: Machine) -> str:
     """The text of the machine's ssh_config."""
     settings = {
         **SETTINGS,
-        "HostName": "127.0.0.1",
+        "HostName": machine.listen,
         "Port": machine.ssh_port,
         "User": ACCOUNT,
         "IdentityFile": f'"{machine.file(CLIENT)}"',

@@ -6,6 +6,8 @@ from __future__ import annotations
 import socket
 import time
 
+from klab.machine.ports import LOOPBACK
+
 SILENT_S = 0.4  # a guest whose network is down says nothing: try again after this,
 MORE = 1.25  # and then each time a bit later: one that is slow must not drown in knocks
 BUSY_S = 10.0  # a server that has accepted is left this long to greet
@@ -20,8 +22,8 @@ class Knock:
     hangs up without logging in (PerSourcePenalties).
     """
 
-    def __init__(self, port: int, patience_s: float = SILENT_S) -> None:
-        self.port = port
+    def __init__(self, port: int, patience_s: float = SILENT_S, address: str = LOOPBACK) -> None:
+        self.place = (address, port)
         self.patience_s = patience_s
         self.link: socket.socket | None = None
         self.since = 0.0
@@ -31,7 +33,7 @@ class Knock:
         try:
             if self.link is None:
                 self.since = time.monotonic()
-                self.link = socket.create_connection(("127.0.0.1", self.port), BUSY_S)
+                self.link = socket.create_connection(self.place, BUSY_S)
             self.link.settimeout(wait_s)
             greeting = self.link.recv(4)
         except TimeoutError:

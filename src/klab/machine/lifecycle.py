@@ -210,7 +210,7 @@ def _back(machine: Machine, deadline_s: float) -> None:
     power_on(machine, console.RESET)
     if not machine.like:
         number = wake.tell(machine)
-        knock = Knock(machine.ssh_port, BUSY_S)
+        knock = Knock(machine.ssh_port, BUSY_S, machine.listen)
         knock.greeted(BRIEFLY_S)  # its sshd begins to work while the rest wakes up
         awake = wake.answer(machine, number, WAKE_S) == "0"
         ssh.wait(machine, deadline_s, knock=knock if awake else None)
@@ -225,7 +225,7 @@ def _back(machine: Machine, deadline_s: float) -> None:
             log=machine.console,
             mend=f"klab vm console {machine.name} -n 100; klab vm reset --name {machine.name} tries again",
         )
-    ssh.wait(machine, deadline_s, knock=Knock(machine.ssh_port, BUSY_S))
+    ssh.wait(machine, deadline_s, knock=Knock(machine.ssh_port, BUSY_S, machine.listen))
     machine.begun = True
     machine.save()
 

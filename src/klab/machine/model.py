@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from klab import lock, sockets
 from klab.digest import short
 from klab.errors import KlabError
+from klab.machine.ports import LOOPBACK
 from klab.paths import state_dir
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")  # a host name (RFC 1123), short enough for sockets
@@ -47,7 +48,7 @@ class Reachable(Protocol):
 
 @dataclass
 class Machine:
-    """A machine's record. Sizes in MiB; ports on 127.0.0.1.
+    """A machine's record. Sizes in MiB; ports on 127.0.0.1, that of ssh at `listen`.
 
     kernel: digest, release, cmdline, flavour of the last good kernel, which it boots.
     home: the same of the kernel it was made with, to which its ready snapshot belongs.
@@ -76,6 +77,7 @@ class Machine:
     begun: bool = False  # one that is `like` another was told who it is: from then on its disk holds work
     authorized: list[str] = field(default_factory=list)
     internet: bool = True
+    listen: str = LOOPBACK
     hardware: int = 1  # generation of its virtual devices (argv.py): its snapshots fit no other
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from klab.accel import Verdict
 from klab.errors import KlabError
 from klab.machine import disk
 from klab.machine import initrd as initrds
+from klab.machine.ports import LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,14 @@ class Seat:
     """What a machine is besides what its template is.
 
     ssh_port 0: the first free one from port_base. authorized: public keys that log in.
-    host_key: the file with its ssh host key, and .pub beside it; None: one is made.
+    host_key: the file with its ssh host key, and .pub beside it; None: one is made. listen: the
+    address of this computer at which its ssh port is.
     """
 
     authorized: tuple[str, ...] = ()
     host_key: Path | None = None
     internet: bool = True
+    listen: str = LOOPBACK
     ssh_port: int = 0
     port_base: int = 2222
     gdb_base: int = 1234

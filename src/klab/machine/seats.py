@@ -40,6 +40,7 @@ def create(name: str, template: Machine, seat: Seat) -> Machine:
         like=template.name,
         authorized=list(seat.authorized),
         internet=seat.internet,
+        listen=seat.listen,
     )
     machine.dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     disk.adopt(template.file(disk.BASE), machine.file(disk.BASE))

@@ -168,7 +168,7 @@ def wait(
     console says, and at the deadline.
     """
     began = time.monotonic()
-    known, knock = knock is not None, knock or Knock(machine.ssh_port)
+    known, knock = knock is not None, knock or Knock(machine.ssh_port, address=machine.listen)
     while True:
         try:
             while not (listening or knock.greeted(POLL_S)):

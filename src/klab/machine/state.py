@@ -44,6 +44,7 @@ def facts(machine: Machine) -> dict[str, Any]:
         "ssh": ssh.line(machine),
         "ssh_config": str(machine.ssh_config),
         "ssh_port": machine.ssh_port,
+        "address": machine.listen,
         "gdb_port": machine.gdb_port,
         "console": str(machine.console),
         "qmp": str(machine.socket("qmp.sock")),
