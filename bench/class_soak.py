@@ -49,16 +49,11 @@ NEWER = f"find /etc /home/student/labs -newer {MARK} -type f"  # what was writte
 
 @dataclass
 class Run:
-    """One run of the playbook. hosts: what its recap says of each."""
+    """One run of the playbook. bad: the hosts that failed or did not answer, and why."""
 
     wall_s: float
     code: int
-    hosts: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    @property
-    def bad(self) -> set[str]:
-        """The hosts that failed or did not answer."""
-        return {name for name, said in self.hosts.items() if said["failed"] or said["unreachable"]}
+    bad: dict[str, str] = field(default_factory=dict)
 
 
 def opened(folder: Path, log: Path, env: dict[str, str], at_play: Callable[[], None] = lambda: None) -> Run:
@@ -77,9 +72,11 @@ def opened(folder: Path, log: Path, env: dict[str, str], at_play: Callable[[], N
             if line.startswith(PLAY) and not called:
                 called = True
                 threading.Thread(target=at_play, daemon=True).start()
-    recap = re.findall(r"^(\S+) +: (ok=.*)$", log.read_text(), re.MULTILINE)
-    hosts = {name: {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", said)} for name, said in recap}
-    return Run(time.perf_counter() - began, process.returncode, hosts)
+    text = log.read_text()
+    bad = dict.fromkeys(re.findall(r"^(\S+) +: .*(?:unreachable|failed)=[1-9]", text, re.M), "not said")
+    said = re.findall(r"^fatal: \[([^\]\s]+).*\n(?:  .*\n)*?    msg: (.*(?:\n     .*){0,4})", text, re.M)
+    bad |= {name: " ".join(why.split())[:200] for name, why in said if name in bad}
+    return Run(time.perf_counter() - began, process.returncode, bad)
 
 
 def _killed(seat: light.Light) -> None:
@@ -215,7 +212,9 @@ def mend(class_: Class, seats: dict[str, light.Light], ill: dict[str, str]) -> N
 def told(run: Run, number: int) -> None:
     """Print what a run did. number: 0 is the one with nothing to do."""
     which = f"run {number}" if number else "again, with nothing to do"
-    print(f"  {which}: {run.wall_s:.1f} s, failed: {sorted(run.bad) or 'none'}", flush=True)
+    print(f"  {which}: {run.wall_s:.1f} s, failed: {len(run.bad)}", flush=True)
+    for name, why in sorted(run.bad.items()):
+        print(f"    {name}: {why}", flush=True)
 
 
 def main() -> None:

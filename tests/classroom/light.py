@@ -40,6 +40,30 @@ SEAT = Path(__file__).with_name("seat.sh")
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET, setns(2)
 ALONE = ["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
 
+# Run in a seat. Not stopped are sshd's own, whose sandbox would kill them for going on (and whose
+# listener would then refuse us for a minute and more), and what nsenter began, which would stop with it.
+SLOW = """
+import os, signal, sys, time
+share, until = float(sys.argv[1]), time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    stopped = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            name, _, rest = open(f"/proc/{pid}/stat").read().partition("(")[2].rpartition(")")
+            if int(pid) not in (1, os.getpid()) and rest.split()[1] != "0" and not name.startswith("sshd"):
+                os.kill(int(pid), signal.SIGSTOP)
+                stopped.append(int(pid))
+        except OSError:
+            pass
+    time.sleep((1 - share) / 2)
+    for pid in stopped:
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except OSError:
+            pass
+    time.sleep(share / 2)
+"""
+
 
 def _run(argv: Sequence[str | Path], text: str = "") -> str:
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
@@ -125,17 +149,9 @@ class Light:
     def slow(self, share: float, seconds: float) -> None:
         """Give its programs only this share of the time, for some seconds.
 
-        It stands in for netem, which few kernels have. `run` waits meanwhile.
+        It stands in for netem, which few kernels have.
         """
-        # nsenter stops for good when what it runs is stopped: it is to be gone by then.
-        turn = """import os, signal, sys, time
-share, until = float(sys.argv[1]), time.monotonic() + float(sys.argv[2])
-time.sleep(0.5)
-while time.monotonic() < until:
-    for name, rest in (("SIGSTOP", 1 - share), ("SIGCONT", share)):
-        os.kill(-1, signal.Signals[name])
-        time.sleep(rest / 2)"""
-        self.run('setsid -f python3 -c "$@" </dev/null >/dev/null 2>&1', turn, str(share), str(seconds))
+        self.run('setsid -f python3 -c "$@" </dev/null >/dev/null 2>&1', SLOW, str(share), str(seconds))
 
     def reboot(self, off_s: float = 0.5) -> None:
         """Pull the plug, and put it back after some seconds."""

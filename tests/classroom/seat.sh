@@ -40,4 +40,4 @@ pivot_root . mnt
 umount -l /mnt
 exec </dev/null >/dev/null 2>&1
 # shellcheck disable=SC2016 # it is for the shell inside
-exec chroot . /bin/sh -c 'while :; do /usr/sbin/sshd -D -e; sleep 0.2; done'
+exec chroot . /bin/sh -c 'while :; do /usr/sbin/sshd -D -E /var/log/sshd.log; sleep 0.2; done'
