@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,11 @@ def _hypervisors(source: _Source, body: Mapping[str, Any]) -> tuple[Hypervisor, 
             source.wrong(f"hypervisor {name} is another computer: say its {', '.join(lacks)}", *at)
         if one.uri and one.provider == QEMU:
             source.wrong(f"hypervisor {name}: uri is for provider libvirt", *at, "uri")
-        if one.listen in ("0.0.0.0", "::"):  # noqa: S104 - it is refused
-            source.wrong(f"hypervisor {name}: listen at one address, for cards tell it", *at, "listen")
+        try:
+            if ipaddress.IPv4Address(one.listen).is_unspecified:
+                source.wrong(f"hypervisor {name}: listen at one address, for cards tell it", *at, "listen")
+        except ValueError:
+            source.wrong(f"hypervisor {name}: {one.listen} is no IPv4 address", *at, "listen")
         if first := found.get((one.address, one.provider)):
             source.wrong(f"hypervisor {name} is {first} again", *at)
         found[one.address, one.provider] = name

@@ -50,15 +50,17 @@ def hosts(class_: Class) -> Iterator[Host]:
     """All hosts: this computer, the hypervisors, and a host for each seat, in the roster's order."""
     yield Host(CONTROL, ("control", "builders"))
     for hypervisor in class_.hypervisors:
-        yield Host(hypervisor.name, ("hypervisors",), _hypervisor(hypervisor))
+        first = next(one for one in class_.hypervisors if one.address == hypervisor.address) is hypervisor
+        yield Host(hypervisor.name, ("hypervisors",), _hypervisor(hypervisor, template=first))
     for seat in class_.seats:
         kind = "existing_seats" if seat.provider == EXISTING else "virtual_seats"
         group = (seat.student.group,) if seat.student.group else ()
         yield Host(seat.name, (kind, *group), _seat(class_, seat))
 
 
-def _hypervisor(hypervisor: Hypervisor) -> dict[str, Any]:
-    shown = {"klab_hypervisor": asdict(hypervisor)}
+def _hypervisor(hypervisor: Hypervisor, *, template: bool) -> dict[str, Any]:
+    # Both providers' seats of a computer go on from one template, and only one of them makes it.
+    shown: dict[str, Any] = {"klab_hypervisor": {**asdict(hypervisor), "template": template}}
     if not hypervisor.address:
         return shown if hypervisor.name == CONTROL else {**shown, "ansible_connection": "local"}
     user = {"ansible_user": hypervisor.user} if hypervisor.user else {}

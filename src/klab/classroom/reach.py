@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from klab import sockets
-from klab.classroom.model import EXISTING, QEMU, Class, Seat, classes_dir
+from klab.classroom.model import EXISTING, Class, Seat, classes_dir
 from klab.errors import KlabError
 from klab.machine import keys, model
 
@@ -106,7 +106,7 @@ def write(
     for a machine of this computer those of its record. user: who logs in, else the seat's.
     Raises KlabError when nothing says where the seat is.
     """
-    machine = model.find(seat.name) if seat.provider == QEMU else None
+    machine = model.find(seat.name) if seat.provider != EXISTING else None
     address = address or seat.address or ("127.0.0.1" if machine else "")
     port = port or seat.port or (machine.ssh_port if machine else 22)
     if not address:

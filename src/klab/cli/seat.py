@@ -7,9 +7,16 @@ from pathlib import Path
 
 import click
 
+from klab import accel
 from klab.cli.verb import Outcome, check_option, timeout_option
-from klab.machine import model, parts, seats, ssh, state
-from klab.machine.ports import LOOPBACK
+from klab.machine import libvirt, model, parts, ports, seats, ssh, state
+
+uri_option = click.option(
+    "--uri",
+    type=click.Choice(["", libvirt.SYSTEM, libvirt.SESSION]),
+    default="",
+    help="Of libvirt's daemon; else root's is the system's, and another user's their own.",
+)
 
 
 @click.option("--name", required=True, help="The machine.")
@@ -23,10 +30,18 @@ from klab.machine.ports import LOOPBACK
     help="Its ssh host key, with .pub beside it; else one is made.",
 )
 @click.option("--no-internet", is_flag=True, help="It reaches nothing but klab on this computer.")
-@click.option("--listen", default=LOOPBACK, show_default=True, help="Address of its ssh port here.")
+@click.option("--listen", default=ports.LOOPBACK, show_default=True, help="Address of its ssh port here.")
 @click.option("--ssh-port", type=click.IntRange(0, 65535), default=0, help="Exactly this port; 0 picks one.")
 @click.option("--port-base", type=click.IntRange(1024, 65000), default=2222, show_default=True)
 @click.option("--gdb-base", type=click.IntRange(1024, 65000), default=1234, show_default=True)
+@click.option(
+    "--provider",
+    type=click.Choice([model.QEMU, model.LIBVIRT]),
+    default=model.QEMU,
+    show_default=True,
+    help="Who runs its QEMU.",
+)
+@uri_option
 @timeout_option
 @check_option
 def seat(
@@ -40,6 +55,8 @@ def seat(
     ssh_port: int,
     port_base: int,
     gdb_base: int,
+    provider: str,
+    uri: str,
     timeout: float,
     check: bool,
 ) -> Outcome:
@@ -47,7 +64,18 @@ def seat(
 
     Example: klab vm seat --name seat1 --like lab1 --no-internet
     """
-    wanted = parts.Seat(authorized, host_key, not no_internet, listen, ssh_port, port_base, gdb_base)
+    ports.check(listen)
+    wanted = parts.Seat(
+        authorized=authorized,
+        host_key=host_key,
+        internet=not no_internet,
+        ssh_port=ssh_port,
+        port_base=port_base,
+        gdb_base=gdb_base,
+        provider=provider,
+        uri=(uri or libvirt.default_uri()) if provider == model.LIBVIRT else "",
+        listen=listen,
+    )
     if check:
         there = state.of_name(name) in (state.RUNNING, state.READY)
         return Outcome(
@@ -59,5 +87,17 @@ def seat(
             with model.locked(like, wait=True):
                 known = seats.create(name, model.get(like), wanted)
         changed = seats.up(known, timeout)
-    said = f"{name} answers: {ssh.line(known)}"
-    return Outcome(changed, said, {"machine": state.facts(known)})
+    notes = libvirt.notes(known) if known.provider == model.LIBVIRT else []
+    said = "\n".join([f"{name} answers: {ssh.line(known)}", *(f"note: {note}" for note in notes)])
+    return Outcome(changed, said, {"machine": state.facts(known), "notes": notes})
+
+
+@uri_option
+def hypervisor(uri: str) -> Outcome:
+    """Tell whether this computer's libvirt can run machines.
+
+    Example: klab vm libvirt --uri qemu:///system
+    """
+    where = uri or libvirt.default_uri()
+    versions = libvirt.check(where, accel.probe().accel)
+    return Outcome(False, f"{where}: {versions}", {"uri": where, "versions": versions})

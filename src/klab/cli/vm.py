@@ -106,6 +106,7 @@ def create(
 
 
 verb(command, "seat")(seat.seat)
+verb(command, "libvirt")(seat.hypervisor)
 
 
 @verb(command, "start")

@@ -16,10 +16,12 @@ from klab import accel
 from klab.errors import KlabError
 from klab.machine import identity, rest, wake
 from klab.machine.model import Machine
+from klab.machine.ports import LOOPBACK
 
 # Raised when a device is added; a machine keeps those it was made with. 2: the clock's port;
 # 3: two edu devices; 4: memory that can be a file, a port for what the guest answers, and no
-# balloon: what a guest gives back of a file would be gone for all that map it.
+# balloon: what a guest gives back of a file would be gone for all that map it. What libvirt runs
+# (data/domain.xml.j2) has the devices of the newest in the very same places.
 MAPPED = HARDWARE = 4
 # Slots (hexadecimal) of QEMU's educational PCI device: equal modulo 4, so that both share one interrupt line.
 EDU = ("10", "14")
@@ -90,6 +92,45 @@ def _memory(machine: Machine, *, incoming: bool) -> list[str]:
     ]
 
 
+def network(machine: Machine, *, calls: str, at: str = "") -> list[str]:
+    """Its network: nothing comes in but ssh, and nothing goes out but to `calls`, unless it has the Internet.
+
+    calls: the command that QEMU starts for each call of the student's `klab`. at: where its device stands.
+    """
+    closed = "" if machine.internet else ",restrict=on"
+    way = f"hostfwd=tcp:{machine.listen}:{machine.ssh_port}-:22"
+    # Older ones boot with the address that all of QEMU's have.
+    address = f",mac={identity.mac(machine)}" if machine.hardware >= MAPPED else ""
+    return [
+        "-netdev",
+        f"user,id=net{closed},{way},guestfwd=tcp:{DESK}-cmd:{calls.replace(',', ',,')}",
+        "-device",
+        f"virtio-net-pci,netdev=net,romfile={address}{at}",
+    ]
+
+
+def desk(machine: Machine) -> list[str]:
+    """The words that answer a call of the student's `klab`."""
+    return [sys.executable, "-m", "klab", "desk", machine.name]
+
+
+def edu() -> list[str]:
+    """The devices that labs write drivers for."""
+    return [word for slot in EDU for word in ("-device", f"edu,addr={slot}")]
+
+
+def control(machine: Machine) -> list[str]:
+    """How klab, and gdb, talk to this QEMU."""
+    return [
+        "-chardev",
+        f"socket,id=qmp,path={machine.socket('qmp.sock')},server=on,wait=off",
+        "-mon",
+        "chardev=qmp,mode=control",
+        "-gdb",
+        f"tcp:{LOOPBACK}:{machine.gdb_port}",
+    ]
+
+
 def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list[str]:
     """QEMU's words for this machine, which boots.
 
@@ -110,14 +151,7 @@ def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list
         "driver=qcow2,node-name=disk,discard=unmap,file.driver=file,file.filename=disk.qcow2,file.discard=unmap",
     ]
     argv += ["-device", "virtio-blk-pci,drive=disk"]
-    desk = shlex.join([sys.executable, "-m", "klab", "desk", machine.name]).replace(",", ",,")
-    closed = "" if machine.internet else ",restrict=on"
-    net = f"user,id=net{closed},hostfwd=tcp:{machine.listen}:{machine.ssh_port}-:22"
-    net += f",guestfwd=tcp:{DESK}-cmd:{desk}"
-    argv += ["-netdev", net]
-    # Older ones boot with the address that all of QEMU's have.
-    address = f",mac={identity.mac(machine)}" if machine.hardware >= MAPPED else ""
-    argv += ["-device", f"virtio-net-pci,netdev=net,romfile={address}"]
+    argv += network(machine, calls=shlex.join(desk(machine)))
     argv += ["-device", "virtio-rng-pci"]
     if machine.hardware < MAPPED:
         argv += ["-device", "virtio-balloon-pci,free-page-reporting=on"]
@@ -128,12 +162,10 @@ def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list
         argv += ["-chardev", f"file,id=woken,path={wake.ANSWERS}"]
         argv += ["-device", f"virtserialport,chardev=woken,name={wake.BACK}"]
     if machine.hardware >= 3:
-        for slot in EDU:
-            argv += ["-device", f"edu,addr={slot}"]
+        argv += edu()
     console = f"socket,id=console,path={machine.socket('console.sock')},server=on,wait=off"
     argv += ["-chardev", f"{console},logfile=console.log,logappend=on", "-serial", "chardev:console"]
-    argv += ["-chardev", f"socket,id=qmp,path={machine.socket('qmp.sock')},server=on,wait=off"]
-    argv += ["-mon", "chardev=qmp,mode=control", "-gdb", f"tcp:127.0.0.1:{machine.gdb_port}"]
+    argv += control(machine)
     for path in sorted(machine.file("credentials").glob("*")):
         name = f"opt/io.systemd.credentials/{path.name}"
         argv += ["-fw_cfg", f"name={name},file=credentials/{path.name}"]

@@ -9,7 +9,6 @@ The caller holds the machine's lock. Cut off anywhere, the same call goes on.
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import time
 import uuid
@@ -18,14 +17,27 @@ from dataclasses import replace
 
 from klab import progress
 from klab.errors import KlabError
-from klab.machine import argv, console, disk, identity, keys, model, ports, process, qmp, rest, ssh, wake
+from klab.machine import (
+    argv,
+    console,
+    disk,
+    identity,
+    keys,
+    model,
+    ports,
+    process,
+    provider,
+    qmp,
+    rest,
+    ssh,
+    wake,
+)
 from klab.machine.knock import BUSY_S, Knock
 from klab.machine.model import Machine
 from klab.machine.parts import Wanted
 
 SETTLE_S = 180.0  # seconds that a first boot may go on behind the first login
 POWER_OFF_S = 60.0
-LEAVE_S = 10.0  # QEMU, told to quit, closes its disk image
 BRIEFLY_S = 0.001
 WAKE_S = 15.0  # until a guest that goes on has answered; else it is waited for as after a boot
 # Nothing of the boot is left half-written.
@@ -72,9 +84,9 @@ def _settle_ports(machine: Machine) -> None:
     """Before power-on: chosen ports move when someone sits on them, asked-for ones do not."""
     others = taken(machine.name)
     if machine.fixed_port:
-        ports.require(machine.ssh_port, f"ssh to {machine.name}", machine.name)
-    elif not ports.free(machine.ssh_port):
-        machine.ssh_port = ports.pick(machine.ssh_port + 1, others)
+        ports.require(machine.ssh_port, f"ssh to {machine.name}", machine.name, machine.listen)
+    elif not ports.free(machine.ssh_port, machine.listen):
+        machine.ssh_port = ports.pick(machine.ssh_port + 1, others, machine.listen)
     if not ports.free(machine.gdb_port):
         machine.gdb_port = ports.pick(machine.gdb_port + 1, others)
     machine.save()
@@ -99,16 +111,10 @@ def power_on(machine: Machine, turn: str, *, trial: Mapping[str, str] | None = N
                 mend=f"build the same image and kernel again, or klab vm destroy --name {machine.name} --yes",
             )
     _settle_ports(machine)
-    words = argv.build(
-        replace(machine, kernel=kernel),
-        loadvm=disk.STOPPED if turn == console.RESUME else "",
-        incoming=turn == console.RESET,
-    )
-    machine.file("qemu.argv").write_text(f"cd {shlex.quote(str(machine.dir))} && {shlex.join(words)}\n")
     console.mark(machine.console, turn)
     wake.prepare(machine)
     machine.file(rest.DRAFT).unlink(missing_ok=True)
-    process.launch(machine, words)
+    provider.launch(machine, turn, kernel)
     if turn == console.RESET:
         rest.go_on(machine)
 
@@ -123,7 +129,7 @@ def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
         ssh.wait(machine, deadline_s, listening=True)
         return changed
     began = time.monotonic()
-    resume = machine.stopped and not cold
+    resume = provider.kept(machine) and not cold
     # Noted before the machine runs: whatever happens from here on, its disk never goes
     # back to the moment of that `stop`.
     machine.stopped = False
@@ -138,7 +144,7 @@ def start(machine: Machine, *, cold: bool = False, deadline_s: float) -> bool:
             machine.save()
             error.mend = f"klab vm start --name {machine.name} --cold boots from the disk; {error.mend}"
         raise
-    qmp.forget(machine, disk.STOPPED)
+    provider.forget(machine)
     ssh.wait(machine, deadline_s, listening=resume)
     progress.remember(
         "vm: resume" if resume else "vm: boot", machine.name, round(time.monotonic() - began, 2)
@@ -195,7 +201,7 @@ def reset(machine: Machine, deadline_s: float) -> bool:
         # In a process of its own: a running QEMU lets an emulated TSC never go back, so the
         # guest would wake up with its clock far ahead of its timers (RCU stalls, lost watchdogs).
         ssh.hang_up(machine)
-        _leave(machine)
+        provider.leave(machine)
     _back(machine, deadline_s)
     progress.remember("vm: reset", machine.name, round(time.monotonic() - began, 2))
     return True
@@ -230,14 +236,6 @@ def _back(machine: Machine, deadline_s: float) -> None:
     machine.save()
 
 
-def _leave(machine: Machine) -> None:
-    """End QEMU without a word to the guest; by force when it does not go."""
-    qmp.leave(machine)
-    if not process.wait_gone(machine, LEAVE_S):
-        process.kill(machine)
-    machine.file(rest.DRAFT).unlink(missing_ok=True)
-
-
 def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> bool:
     """Turn the machine off: with everything kept, or shut down, or cut off.
 
@@ -246,6 +244,7 @@ def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> b
     if not process.pid_of(machine):
         return False
     ssh.hang_up(machine)
+    provider.stay_off(machine)
     dead = console.hopeless(console.lines(machine.console))
     if power_off and not force and not dead:
         ssh.run(machine, "sudo -n systemctl poweroff")
@@ -259,10 +258,10 @@ def stop(machine: Machine, *, power_off: bool = False, force: bool = False) -> b
             mend=f"klab vm stop --name {machine.name} --force",
         )
     if not force and not dead:
-        qmp.save(machine, disk.STOPPED)
+        provider.keep(machine)
         machine.stopped = True
         machine.save()
-    _leave(machine)
+    provider.leave(machine)
     return True
 
 
@@ -277,7 +276,7 @@ def destroy(name: str) -> bool:
         machine = None  # a record that cannot be read is no reason to keep the rest
     if machine:
         ssh.hang_up(machine)
-        process.kill(machine)
+        provider.remove(machine)
         for socket in ("qmp.sock", "console.sock", "ssh"):
             machine.socket(socket).unlink(missing_ok=True)
         machine.file("machine.json").unlink()  # first: a half-removed machine is none

@@ -8,14 +8,18 @@ file, so it is small and quick. QEMU 7.2 has no option for that, so it is told o
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 from qemu.qmp import QMPClient, QMPError
 
 POLL_S = 0.01
-WITHOUT_MEMORY = {"capabilities": [{"capability": "x-ignore-shared", "state": True}]}
+WITHOUT_MEMORY, WITH_MEMORY = (
+    {"capabilities": [{"capability": "x-ignore-shared", "state": state}]} for state in (True, False)
+)
 
 
 async def _ended(qemu: QMPClient) -> None:
@@ -45,6 +49,19 @@ async def begin(qemu: QMPClient, state: Path) -> None:
 
 
 async def load(qemu: QMPClient, state: Path) -> None:
-    """The same, until it has been read. Raises QMPError."""
-    await begin(qemu, state)
-    await _ended(qemu)
+    """The same, until it has been read; for a QEMU that may start no program, too. Raises QMPError."""
+    await qemu.execute("migrate-set-capabilities", WITHOUT_MEMORY)
+    ours, theirs = os.pipe()
+    with os.fdopen(theirs, "wb") as target:
+        feeder = subprocess.Popen(["cat", state], stdout=target)
+    try:
+        with os.fdopen(ours, "rb") as source:
+            qemu.send_fd_scm(source.fileno())
+            await qemu.execute("getfd", {"fdname": "state"})
+        await qemu.execute("migrate-incoming", {"uri": "fd:state"})
+        await _ended(qemu)
+    finally:
+        feeder.kill()
+        feeder.wait()
+    # What QEMU is told stays with it: its next stream, libvirt's for one, has the memory in it.
+    await qemu.execute("migrate-set-capabilities", WITH_MEMORY)

@@ -17,6 +17,7 @@ from klab.errors import KlabError
 from klab.machine.ports import LOOPBACK
 from klab.paths import state_dir
 
+QEMU, LIBVIRT = "qemu", "libvirt"  # who runs a machine's QEMU: klab itself, or libvirt's daemon
 NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")  # a host name (RFC 1123), short enough for sockets
 # A UNIX socket's path has at most 107 bytes, and ssh appends 17 to its ControlPath.
 SOCKET_ROOM = 80
@@ -50,6 +51,9 @@ class Reachable(Protocol):
 class Machine:
     """A machine's record. Sizes in MiB; ports on 127.0.0.1, that of ssh at `listen`.
 
+    provider: qemu or libvirt; uri: of libvirt's daemon; limits: what that limits of it (libvirt.py),
+    unlimited: and why not more.
+
     kernel: digest, release, cmdline, flavour of the last good kernel, which it boots.
     home: the same of the kernel it was made with, to which its ready snapshot belongs.
     like: the machine from whose ready point it goes on, so that it is told who it is each time; authorized:
@@ -77,7 +81,11 @@ class Machine:
     begun: bool = False  # one that is `like` another was told who it is: from then on its disk holds work
     authorized: list[str] = field(default_factory=list)
     internet: bool = True
+    provider: str = QEMU
+    uri: str = ""
     listen: str = LOOPBACK
+    limits: str = ""
+    unlimited: str = ""
     hardware: int = 1  # generation of its virtual devices (argv.py): its snapshots fit no other
 
     def __post_init__(self) -> None:

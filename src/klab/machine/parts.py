@@ -12,6 +12,7 @@ from klab.accel import Verdict
 from klab.errors import KlabError
 from klab.machine import disk
 from klab.machine import initrd as initrds
+from klab.machine.model import QEMU
 from klab.machine.ports import LOOPBACK
 
 
@@ -76,8 +77,8 @@ class Seat:
     """What a machine is besides what its template is.
 
     ssh_port 0: the first free one from port_base. authorized: public keys that log in.
-    host_key: the file with its ssh host key, and .pub beside it; None: one is made. listen: the
-    address of this computer at which its ssh port is.
+    host_key: the file with its ssh host key, and .pub beside it; None: one is made.
+    provider, uri, listen: as its record has them.
     """
 
     authorized: tuple[str, ...] = ()
@@ -87,6 +88,8 @@ class Seat:
     ssh_port: int = 0
     port_base: int = 2222
     gdb_base: int = 1234
+    provider: str = QEMU
+    uri: str = ""
 
 
 def _stamp(path: Path) -> str:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TCP ports on the loopback: which is free, and who sits on one that is not."""
+"""TCP ports, on the loopback above all: which is free, and who sits on one that is not."""
 
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Container
 from pathlib import Path
@@ -15,27 +16,48 @@ LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 SPAN = 500  # how many ports above the base are tried
 
 
-def free(port: int) -> bool:
-    """Whether QEMU could listen on the port now."""
+def check(listen: str) -> None:
+    """Raise KlabError for an address at which QEMU's user network cannot listen."""
+    try:
+        ipaddress.IPv4Address(listen)
+    except ValueError:
+        raise KlabError(
+            f"{listen} is no IPv4 address", step="vm: ports", mend="ip -4 address shows this computer's"
+        ) from None
+
+
+def free(port: int, listen: str = LOOPBACK) -> bool:
+    """Whether QEMU could listen on the port now, at the loopback and at another address.
+
+    Raises KlabError when that address is none of this computer.
+    """
+    return all(_free(port, address) for address in {LOOPBACK, listen})
+
+
+def _free(port: int, address: str) -> bool:
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((LOOPBACK, port))
+            trial.bind((address, port))
             trial.listen(1)
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False
-            raise
+            raise KlabError(
+                f"nothing can listen at {address}: {error.strerror or error}",
+                step="vm: ports",
+                mend="name an IPv4 address that this computer has (ip -4 address)",
+            ) from None
     return True
 
 
-def pick(base: int, taken: Container[int]) -> int:
+def pick(base: int, taken: Container[int], listen: str = LOOPBACK) -> int:
     """The first free port from `base` on that no machine claims.
 
     Raises KlabError when there is none among SPAN.
     """
     for port in range(base, min(base + SPAN, 65536)):
-        if port not in taken and free(port):
+        if port not in taken and free(port, listen):
             return port
     raise KlabError(
         f"no free port on {LOOPBACK} from {base} to {base + SPAN - 1}",
@@ -71,9 +93,9 @@ def holder(port: int) -> str:
     return "another user's process" if wanted else "an unknown process"
 
 
-def require(port: int, purpose: str, machine: str = "") -> None:
+def require(port: int, purpose: str, machine: str = "", listen: str = LOOPBACK) -> None:
     """Raise KlabError, naming the holder, unless the port is free."""
-    if not free(port):
+    if not free(port, listen):
         who = holder(port)
         raise KlabError(
             f"port {port} on {LOOPBACK}, wanted for {purpose}, is held by {who}",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from klab.errors import KlabError
-from klab.machine import disk, keys, lifecycle, model, ports, rest
+from klab.machine import disk, keys, libvirt, lifecycle, model, ports, rest
 from klab.machine.model import Machine
 from klab.machine.parts import Seat
 
@@ -26,12 +26,14 @@ def create(name: str, template: Machine, seat: Seat) -> Machine:
             machine=name,
             mend=f"klab vm ready --name {template.name}",
         )
+    if seat.provider == model.LIBVIRT:
+        libvirt.check(seat.uri, template.accel)
     taken = lifecycle.taken(name)
     machine = replace(
         template,
         name=model.check_name(name),
         uuid=str(uuid.uuid4()),
-        ssh_port=seat.ssh_port or ports.pick(seat.port_base, taken),
+        ssh_port=seat.ssh_port or ports.pick(seat.port_base, taken, seat.listen),
         gdb_port=ports.pick(seat.gdb_base, taken),
         fixed_port=bool(seat.ssh_port),
         kernel=dict(template.home),
@@ -40,6 +42,8 @@ def create(name: str, template: Machine, seat: Seat) -> Machine:
         like=template.name,
         authorized=list(seat.authorized),
         internet=seat.internet,
+        provider=seat.provider,
+        uri=seat.uri,
         listen=seat.listen,
     )
     machine.dir.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -35,6 +35,7 @@ def facts(machine: Machine) -> dict[str, Any]:
     return {
         "name": machine.name,
         "state": of(machine),
+        "provider": machine.provider,
         "accel": machine.accel,
         "accel_reason": machine.accel_reason,
         "memory": machine.memory,
