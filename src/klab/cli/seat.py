@@ -13,8 +13,7 @@ from klab.machine import libvirt, model, parts, ports, seats, ssh, state
 
 uri_option = click.option(
     "--uri",
-    type=click.Choice(["", libvirt.SYSTEM, libvirt.SESSION]),
-    default="",
+    type=click.Choice([libvirt.SYSTEM, libvirt.SESSION]),
     help="Of libvirt's daemon; else root's is the system's, and another user's their own.",
 )
 
@@ -56,7 +55,7 @@ def seat(
     port_base: int,
     gdb_base: int,
     provider: str,
-    uri: str,
+    uri: str | None,
     timeout: float,
     check: bool,
 ) -> Outcome:
@@ -93,7 +92,7 @@ def seat(
 
 
 @uri_option
-def hypervisor(uri: str) -> Outcome:
+def hypervisor(uri: str | None) -> Outcome:
     """Tell whether this computer's libvirt can run machines.
 
     Example: klab vm libvirt --uri qemu:///system
