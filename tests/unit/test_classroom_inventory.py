@@ -45,7 +45,8 @@ def test_hosts_and_groups(own):
     found = {host.name: host for host in inventory.hosts(class_)}
     seats = ["k26-student01", "k26-student02", "k26-pc07"]
     assert [*found] == ["localhost", "virt", "hyper1", "hyper2", *seats]
-    assert found["k26-pc07"].groups == ("seats", "group_a")
+    assert found["k26-pc07"].groups == ("existing_seats", "group_a")
+    assert inventory.groups(class_)["seats"] == ("virtual_seats", "existing_seats")
     assert inventory.groups(class_)["lab_machines"] == ("seats",)
     assert "group_a" in inventory.groups(class_)
 
@@ -80,7 +81,8 @@ def test_ansible_reads_it(own):
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
     body = json.loads(done.stdout)
-    assert body["seats"]["hosts"] == ["k26-student01", "k26-student02", "k26-pc07"]
+    assert body["virtual_seats"]["hosts"] == ["k26-student01", "k26-student02"]
+    assert body["existing_seats"]["hosts"] == ["k26-pc07"]
     assert body["lab_machines"]["children"] == ["seats"]
     assert body["hypervisors"]["hosts"] == ["localhost", "virt", "hyper1", "hyper2"]
     assert body["group_a"]["hosts"] == ["k26-pc07"]
