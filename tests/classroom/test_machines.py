@@ -2,87 +2,30 @@
 """A class of real machines, opened by its playbook: each is itself, none reaches another, nothing is lost."""
 
 import hashlib
-import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from klab import cli
-from klab.classroom import definition, reach
-from klab.classroom.model import Class
+from classroom import machines
+from classroom.machines import FACTS, LAB, WHO, Room
+from klab.classroom import reach
 from klab.machine import model, process
-from klab.paths import repo_dir
 
-NAME, LAB = "real", "kernel-architecture/lkm-lifecycle"
-DEADLINE_S = 900
-SSH_S = 90
-WHO = """hostname; cat /etc/hostname /etc/machine-id /sys/class/net/eth0/address
-ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d' ' -f2
-head -c 16 /dev/urandom | od -An -tx1 | tr -d ' '"""
-FACTS = ("host name", "its file", "machine id", "address", "host key", "random bytes")
-
-
-class Room:
-    """The class, and the commands of its teacher."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @property
-    def class_(self) -> Class:
-        return definition.load(self.folder)
-
-    def play(self, name: str, *words: str, code: int = 0) -> str:
-        argv = [repo_dir() / ".venv/bin/ansible-playbook", f"playbooks/{name}.yml", "-i", self.folder, *words]
-        done = subprocess.run(
-            argv, cwd=repo_dir(), capture_output=True, text=True, check=False, timeout=DEADLINE_S
-        )
-        assert done.returncode == code, done.stdout[-4000:] + done.stderr[-1000:]
-        return done.stdout
-
-    def klab(self, *words: str, code: int = 0) -> dict:
-        done = CliRunner().invoke(cli.main, ["class", *words, "--class", str(self.folder), "--json"])
-        assert done.exit_code == code, done.output
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def run(self, seat: str, command: str, code: int = 0) -> str:
-        """A command of the student's on a seat, by the teacher's key."""
-        reached = reach.of(self.class_, self.class_.seat(seat))
-        argv = ["ssh", "-F", reached.ssh_config, "-o", "BatchMode=yes", reached.name, command]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=SSH_S)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
+NAME = "real"
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    place = tmp_path_factory.mktemp("class")
-    folder = shutil.copytree(repo_dir() / "inventories/classroom", place / "inventory")
-    (folder / "roster.csv").write_text("login,name,key,seat,group,path\na,A,,,,\nb,B,,,,\n")
-    text = (folder / "klab.yml").read_text()
-    (folder / "klab.yml").write_text(text.replace("class: kernel\n", f"class: {NAME}\n"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KLAB_STATE", str(place / "state"))
-        made = Room(folder)
-        try:
-            made.play("classroom_open")
-            yield made
-        finally:
-            for machine in model.everyone():
-                argv = [repo_dir() / ".venv/bin/klab", "vm", "destroy", "--name", machine.name, "--yes"]
-                subprocess.run(argv, capture_output=True, check=True)
+    with machines.opened(tmp_path_factory.mktemp("class"), NAME, "{provider: qemu}") as made:
+        yield made
 
 
 def test_each_is_itself(room: Room) -> None:
-    facts = [dict(zip(FACTS, room.run(seat, WHO).splitlines(), strict=True)) for seat in ("a", "b")]
+    facts = [room.who(seat) for seat in ("a", "b")]
     for name in FACTS:
         assert facts[0][name] != facts[1][name], name
     assert [one["host name"] for one in facts] == [f"{NAME}-a", f"{NAME}-b"]
