@@ -17,7 +17,7 @@ from pathlib import Path
 
 from klab.errors import KlabError
 from klab.machine import console, domain, process
-from klab.machine.model import Machine
+from klab.machine.model import LIBVIRT, Machine, everyone
 
 SYSTEM, SESSION = "qemu:///system", "qemu:///session"
 STEP = "vm: libvirt"
@@ -108,6 +108,12 @@ def _confined_by(machine: Machine) -> str:
     return "" if found is None or found[1] in ("none", "dac") else found[1]
 
 
+def _neighbour(machine: Machine) -> Machine | None:
+    """Another machine of that daemon, which knows what can be limited: to find out takes seconds."""
+    others = (one for one in everyone() if one.provider == LIBVIRT and one.uri == machine.uri)
+    return next((one for one in others if one.limits), None)
+
+
 def launch(machine: Machine, turn: str, kernel: Mapping[str, str]) -> None:
     """Start the machine's domain with that kernel; for RESET, its QEMU waits to be told of its ready point.
 
@@ -116,9 +122,10 @@ def launch(machine: Machine, turn: str, kernel: Mapping[str, str]) -> None:
     off(machine)
     if turn != console.RESUME:
         virsh(machine.uri, "managedsave-remove", domain.name(machine), machine=machine, gone=True)
-    system = _system(machine)
-    levels = (machine.limits,) if machine.limits else LIMITS if system else LIMITS[-1:]
-    why = "" if system else NO_GROUPS
+    level, why = ("", "") if _system(machine) else ("none", NO_GROUPS)
+    if known := machine if machine.limits else _neighbour(machine):
+        level, why = known.limits, known.unlimited
+    levels = LIMITS[LIMITS.index(level) :] if level else LIMITS
     for level in levels:
         try:
             _start(machine, turn, kernel, level)
@@ -129,7 +136,7 @@ def launch(machine: Machine, turn: str, kernel: Mapping[str, str]) -> None:
             continue
         break
     virsh(machine.uri, "autostart", domain.name(machine), machine=machine)
-    if not machine.limits:
+    if machine.limits != level:
         machine.limits, machine.unlimited = level, why
         machine.save()
 
