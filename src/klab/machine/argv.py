@@ -35,9 +35,10 @@ DESK = "10.0.2.100:2000"
 
 ACCEL = {"kvm": "kvm", "tcg": "tcg,thread=multi"}
 
-# What an emulated machine may keep of translated code, in MiB. By itself QEMU takes a GiB, and a
-# machine of 512 MiB then grows to 1.6 GiB; with this much no work took longer that was measured.
-TRANSLATED = 128
+# What an emulated machine may keep of translated code, in MiB: a quarter of its memory, and never
+# more than QEMU takes by itself, with which one of 512 MiB grows to 1.6 GiB. With 128 no work took
+# longer there that was measured; with 32 it did.
+QUARTER, TRANSLATED = 4, 1024
 
 # What the place asks of a kernel; a flavour's own arguments come before.
 PLACE = [
@@ -72,6 +73,11 @@ def cmdline(machine: Machine) -> str:
     if machine.accel == "tcg":
         words += EMULATED
     return " ".join(word for word in words if word)
+
+
+def translated(machine: Machine) -> int:
+    """MiB of translated code that it may keep; 0 where nothing is translated."""
+    return min(machine.memory // QUARTER, TRANSLATED) if machine.accel == "tcg" else 0
 
 
 def _memory(machine: Machine, *, incoming: bool) -> list[str]:
@@ -138,7 +144,9 @@ def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list
     """
     argv = [accel.QEMU, "-name", f"klab-{machine.name}", "-uuid", machine.uuid]
     argv += ["-no-user-config", "-nodefaults", "-display", "none"]
-    how = f"{ACCEL[machine.accel]},tb-size={TRANSLATED}" if machine.accel == "tcg" else ACCEL[machine.accel]
+    how = ACCEL[machine.accel]
+    if size := translated(machine):
+        how += f",tb-size={size}"
     argv += ["-machine", machine.machine_type, "-accel", how]
     argv += ["-cpu", accel.CPU[machine.accel], "-smp", str(machine.cpus), "-m", str(machine.memory)]
     argv += _memory(machine, incoming=incoming)

@@ -63,8 +63,7 @@ def xml(machine: Machine, *, limits: str, owner: str, unconfined: str, incoming:
     machine's folder, or "".
     """
     model, *features = accel.CPU[machine.accel].split(",")
-    boot, emulated = machine.boot_dir, machine.accel == "tcg"
-    translated = argv.TRANSLATED if emulated else 0
+    boot, translated = machine.boot_dir, argv.translated(machine)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(data_file("domain.xml.j2").parent),
         autoescape=True,
