@@ -126,7 +126,7 @@ def test_what_was_kept_is_forgotten_unless_it_goes_on(virsh: Path) -> None:
 def test_limits_are_set(virsh: Path) -> None:
     made = machine()
     libvirt.launch(made, console.BOOT, made.kernel)
-    assert int(described(virsh).findtext("memtune/hard_limit")) > made.memory + argv.TRANSLATED
+    assert int(described(virsh).findtext("memtune/hard_limit")) > made.memory + argv.translated(made)
     assert int(described(virsh).findtext("cputune/global_quota")) == 2 * domain.PERIOD_US
     assert (made.limits, made.unlimited) == ("memory, cpus", "")
     assert libvirt.notes(made) == []
