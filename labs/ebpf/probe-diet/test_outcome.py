@@ -10,10 +10,10 @@ from klab.testing import expect
 
 TOOLS = "bpf"
 MEMORY, DEADLINE_S = 1024, 300.0
-LIMIT = 0.25  # of what the starter costs beyond an empty program
+LIMIT, FAR = 0.25, 0.5  # of what the starter costs beyond an empty program
 DEVICES, WHENCES = ("null", "zero", "full"), range(5)
 WAS, NOW = "was.bpf.o:seeks", "seeks.bpf.o:seeks"
-TRIES, NOISE = 3, 1.1
+TRIES, NOISE = 5, 1.1
 RECORDS = 0.1  # for each event, that may be handed over
 RUN = 'cd /klab; run() { n=$1; shift; timeout 90 "$@" >out/$n 2>out/$n.errors; echo "$n: $?"; }; '
 ANSWER = RUN + "run was ./was-meter was.bpf.o ./NAME plan; run now ./meter seeks.bpf.o ./NAME plan"
@@ -154,7 +154,10 @@ def measured(run):
     while len(runs) < TRIES:
         runs.append(measure())
         part = share(runs)
-        if records(runs) > RECORDS or (part is not None and (part <= LIMIT or len(runs) > 1)):
+        # Once is chance on a busy computer, and so is twice where it was near.
+        if records(runs) > RECORDS or (
+            part is not None and (part <= LIMIT or (len(runs) > 1 and part > FAR))
+        ):
             break
     return runs
 
