@@ -11,7 +11,7 @@
 Medians over the seats, whole commands, Python's start included. A state folder of its own; nothing
 else should run meanwhile.
 
-Run: .venv/bin/python bench/seats.py [--count 8] [--flavour lab]
+Run: .venv/bin/python bench/seats.py [--count 8] [--flavour lab] [--provider libvirt]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import click
 
 from klab.kernel import artefact
 from klab.kernel import flavour as flavours
-from klab.machine import parts
+from klab.machine import model, parts
 
 BUDGET = {"seat_s": 5.0, "restore_s": 5.0, "disk_mib": 60.0, "memory_mib": 400.0}
 MEMORY = 512  # MiB
@@ -59,7 +59,10 @@ def pss_mib(pid: int) -> float:
 @click.command()
 @click.option("--count", type=click.IntRange(min=1), default=8, show_default=True)
 @click.option("--flavour", default="lab", show_default=True)
-def main(count: int, flavour: str) -> None:
+@click.option(
+    "--provider", type=click.Choice([model.QEMU, model.LIBVIRT]), default=model.QEMU, show_default=True
+)
+def main(count: int, flavour: str, provider: str) -> None:
     """Print the medians as JSON; exit status 1 when one is over its budget."""
     kernel, line = artefact.get(flavour).digest, " ".join(flavours.load(flavour).cmdline)
     image = parts.newest_image().digest
@@ -71,7 +74,8 @@ def main(count: int, flavour: str) -> None:
                  "--memory", str(MEMORY), "--cpus", "1")  # fmt: skip
             template, _ = klab("vm", "ready", "--name", "seat0")
             klab("vm", "stop", "--name", "seat0", "--force")
-            made = [klab("vm", "seat", "--name", name, "--like", "seat0", "--no-internet") for name in names]
+            like = ("--like", "seat0", "--no-internet", "--provider", provider)
+            made = [klab("vm", "seat", "--name", name, *like) for name in names]
             restored = [klab("vm", "reset", "--name", name)[0] for name in names]
             time.sleep(REST_S)
             facts = [klab("vm", "status", "--name", name)[1]["machine"] for name in names]

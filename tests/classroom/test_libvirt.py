@@ -74,7 +74,11 @@ def test_its_console_is_virsh_s(room: Room, daemon: Daemon) -> None:
             os.write(terminal, b"\r")
             if select.select([terminal], [], [], 1)[0]:
                 heard += os.read(terminal, 4096)
-        console.terminate()
+        os.write(terminal, b"\x1d")  # its way out
+        try:
+            console.wait(SPEAKS_S)
+        finally:
+            console.kill()
     os.close(terminal)
     os.close(theirs)
     assert b"login:" in heard
@@ -194,10 +198,10 @@ def test_a_user_s_own_daemon_needs_nobody(room: Room, theirs: list[str]) -> None
 
 
 def test_the_class_is_closed_and_nothing_is_left(room: Room, daemon: Daemon) -> None:
-    pids = [process.pid_of(machine(seat)) for seat in ("a", "b")]
+    uuids = [machine(seat).uuid for seat in ("a", "b")]
     room.play("classroom_close")
     assert model.everyone() == []
     assert daemon.virsh("list", "--all", "--name").strip() == ""
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert [process.find(uuid) for uuid in uuids] == [None, None]
     assert not list((daemon.folder / "lib/qemu/save").iterdir())
     assert not [path for path in Path("/sys/fs/cgroup").glob("*/machine/*") if path.is_dir()]
