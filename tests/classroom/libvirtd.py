@@ -38,6 +38,7 @@ class Daemon:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.others = set(CGROUPS.glob("*/machine"))
         for name, path in PLACES.items():
             (folder / name).mkdir()
             Path(path).mkdir(parents=True, exist_ok=True)
@@ -77,15 +78,7 @@ class Daemon:
     def end(self) -> None:
         """End it; its machines run on."""
         with suppress(OSError):
-            pid = int((self.folder / "pid").read_text())
-            os.kill(pid, signal.SIGTERM)
-            deadline = time.monotonic() + ENDS_S
-            while Path(f"/proc/{pid}").exists():
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, os.WNOHANG)
-                if time.monotonic() > deadline:  # one that asks QEMU something does not hear
-                    os.kill(pid, signal.SIGKILL)
-                time.sleep(0.05)
+            end(int((self.folder / "pid").read_text()))
         (self.folder / "pid").unlink(missing_ok=True)
 
     def reboot(self) -> None:
@@ -93,18 +86,34 @@ class Daemon:
         self.end()
         shutil.rmtree(self.folder / "run")
         (self.folder / "run").mkdir()
+        self.clear()
         self.start()
+
+    def clear(self) -> None:
+        """Remove its control groups, which a kill leaves."""
+        for group in set(CGROUPS.glob("*/machine")) - self.others:
+            for path in [*sorted(group.rglob("*"), reverse=True), group]:
+                if path.is_dir():
+                    path.rmdir()
+
+
+def end(pid: int) -> None:
+    """End a daemon by its process, and wait for that."""
+    deadline = time.monotonic() + ENDS_S
+    os.kill(pid, signal.SIGTERM)
+    while Path(f"/proc/{pid}/exe").exists():  # which a process that nobody waits for has not
+        if time.monotonic() > deadline:  # one that asks QEMU something does not hear
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
 
 
 @contextmanager
 def running(folder: Path) -> Iterator[Daemon]:
     """A daemon, which is ended afterwards. folder: a new one."""
-    before = set(CGROUPS.glob("*/machine"))
     daemon = Daemon(folder)
     try:
         daemon.start()
         yield daemon
     finally:
         daemon.end()
-        for group in set(CGROUPS.glob("*/machine")) - before:
-            group.rmdir()
+        daemon.clear()

@@ -168,20 +168,20 @@ def test_another_qemu_is_told(room: Room, daemon: Daemon, monkeypatch: pytest.Mo
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> Iterator[list[str]]:
+def theirs() -> Iterator[list[str]]:
     """Words before a command of a user who is not root, with a daemon of their own."""
-    folders = {"XDG_RUNTIME_DIR": "run", "XDG_CONFIG_HOME": "config", "XDG_CACHE_HOME": "cache"}
-    for name in folders.values():
-        (tmp_path / name).mkdir(mode=0o700)
-    places = [f"{key}={tmp_path / name}" for key, name in folders.items()]
     cache = os.environ.get("KLAB_CACHE", str(Path.home() / ".cache/klab"))
-    with tempfile.TemporaryDirectory(prefix="klab-") as sockets:  # whose paths may not be long
+    names = ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="klab-") as place:  # short: sockets lie in it
+        folders = {name: Path(place, name[-9:]) for name in names}
+        for folder in folders.values():
+            folder.mkdir(mode=0o700)
         yield [
             *("unshare", "--user", f"--map-user={USER}", f"--map-group={USER}"),
-            *("env", *places, f"KLAB_CACHE={cache}", f"TMPDIR={sockets}"),
+            *("env", f"KLAB_CACHE={cache}", *(f"{name}={folder}" for name, folder in folders.items())),
         ]
-    pid = tmp_path / "run/libvirt/libvirtd.pid"
-    os.kill(int(pid.read_text()), signal.SIGTERM)
+        pid = folders["XDG_RUNTIME_DIR"] / "libvirt/libvirtd.pid"
+        libvirtd.end(int(pid.read_text()))
 
 
 def test_a_user_s_own_daemon_needs_nobody(room: Room, theirs: list[str]) -> None:
@@ -204,4 +204,4 @@ def test_the_class_is_closed_and_nothing_is_left(room: Room, daemon: Daemon) -> 
     assert daemon.virsh("list", "--all", "--name").strip() == ""
     assert [process.find(uuid) for uuid in uuids] == [None, None]
     assert not list((daemon.folder / "lib/qemu/save").iterdir())
-    assert not [path for path in Path("/sys/fs/cgroup").glob("*/machine/*") if path.is_dir()]
+    assert not [path for path in libvirtd.CGROUPS.glob(f"*/machine/*klab-{NAME}-*") if path.is_dir()]
