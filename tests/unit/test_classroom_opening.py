@@ -70,6 +70,7 @@ def test_what_failed_is_done_again_and_then_forgotten(class_: Class) -> None:
     bad = outcome.of_task("Bring it up", said)
     good = outcome.Outcome(1, ok=True)
     assert outcome.keep(class_.state, {"c1-s01": bad, "c1-s02": good}) == ["c1-s01"]
+    assert not class_.seat_dir("c1-s02").exists(), "a seat that was closed is forgotten"
     assert outcome.load(class_.seat_dir("c1-s01")) == bad
     lines = outcome.told(class_.state, {"c1-s01": bad, "c1-s02": good}, ["c1-s01"])
     assert lines[0] == "c1-s01: it is silent"

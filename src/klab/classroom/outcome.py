@@ -54,8 +54,10 @@ def keep(state: Path, found: Mapping[str, Outcome]) -> list[str]:
     """Keep how a run went for its seats; all that have failed so far, those of earlier runs too."""
     private(state)
     for name, outcome in found.items():
-        folder = private(state / "seats" / name)
-        replace(folder / STATE, json.dumps(asdict(outcome), indent=2) + "\n")
+        folder = state / "seats" / name
+        if outcome.ok and not folder.exists():  # it was closed, and is forgotten
+            continue
+        replace(private(folder) / STATE, json.dumps(asdict(outcome), indent=2) + "\n")
     path = state / FAILED
     before = path.read_text().split() if path.exists() else []
     good = {name for name, outcome in found.items() if outcome.ok}
