@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 from klab import accel
 from klab.errors import KlabError
@@ -120,6 +121,21 @@ def desk(machine: Machine) -> list[str]:
     return [sys.executable, "-m", "klab", "desk", machine.name]
 
 
+def named(path: Path) -> str:
+    """A file's name as a part of a QEMU option."""
+    return str(path).replace(",", ",,")
+
+
+def ports(machine: Machine) -> list[str]:
+    """The ports through which it is told that it wakes up, and answers."""
+    words = ["-chardev", f"pipe,id=clock,path={named(machine.file(wake.FIFO))}"]
+    words += ["-device", f"virtserialport,chardev=clock,name={wake.PORT}"]
+    if machine.hardware >= MAPPED:
+        words += ["-chardev", f"file,id=woken,path={named(machine.file(wake.ANSWERS))}"]
+        words += ["-device", f"virtserialport,chardev=woken,name={wake.BACK}"]
+    return words
+
+
 def edu() -> list[str]:
     """The devices that labs write drivers for."""
     return [word for slot in EDU for word in ("-device", f"edu,addr={slot}")]
@@ -129,7 +145,7 @@ def control(machine: Machine) -> list[str]:
     """How klab, and gdb, talk to this QEMU."""
     return [
         "-chardev",
-        f"socket,id=qmp,path={machine.socket('qmp.sock')},server=on,wait=off",
+        f"socket,id=qmp,path={named(machine.socket('qmp.sock'))},server=on,wait=off",
         "-mon",
         "chardev=qmp,mode=control",
         "-gdb",
@@ -164,11 +180,7 @@ def build(machine: Machine, *, loadvm: str = "", incoming: bool = False) -> list
     if machine.hardware < MAPPED:
         argv += ["-device", "virtio-balloon-pci,free-page-reporting=on"]
     if machine.hardware >= 2:
-        argv += ["-chardev", f"pipe,id=clock,path={wake.FIFO}", "-device", "virtio-serial-pci"]
-        argv += ["-device", f"virtserialport,chardev=clock,name={wake.PORT}"]
-    if machine.hardware >= MAPPED:
-        argv += ["-chardev", f"file,id=woken,path={wake.ANSWERS}"]
-        argv += ["-device", f"virtserialport,chardev=woken,name={wake.BACK}"]
+        argv += ["-device", "virtio-serial-pci", *ports(machine)]
     if machine.hardware >= 3:
         argv += edu()
     console = f"socket,id=console,path={machine.socket('console.sock')},server=on,wait=off"

@@ -7,7 +7,9 @@ what the present guest has lived through is picked out by these lines.
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,6 +69,10 @@ def _any(name: str) -> re.Pattern[str]:
 
 def mark(path: Path, turn: str) -> None:
     """Note a turn of the machine's life in its console file."""
+    if path.exists() and not os.access(path, os.W_OK):  # libvirt's daemon has made it its own
+        draft = path.with_name(f"{path.name}.new")
+        shutil.copyfile(path, draft)
+        draft.replace(path)
     with path.open("a") as stream:
         stream.write(f"\n{MARK}{turn} {time.strftime('%FT%TZ', time.gmtime())}\n")
 

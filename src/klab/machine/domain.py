@@ -15,13 +15,14 @@ from pathlib import Path
 import jinja2
 
 from klab import accel
-from klab.machine import argv, rest, wake
+from klab.machine import argv, rest
 from klab.machine.model import Machine
 from klab.paths import cache_dir, data_file, state_dir
 
 KIND = {"kvm": "kvm", "tcg": "qemu"}
 CPU_MODE = {"host": "host-passthrough", "max": "maximum"}
-NET = ",bus=pcie.0,addr=0x2"  # between the disk and the random numbers, where argv.py has it, too
+# Around the random numbers, and behind the disk: in the order of argv.py.
+NET, PORTS = (f",bus=pcie.0,addr={slot:#x}" for slot in (2, 4))
 
 # What QEMU takes besides the guest's memory and its translated code, in MiB: 70 measured
 # (data/seat-cost.yml), and files that it reads count, too. Whoever meets the limit is ended.
@@ -47,9 +48,13 @@ def _calls(machine: Machine) -> str:
 
 def _words(machine: Machine, *, incoming: bool) -> list[str]:
     words = ["-bios", "qboot.rom", *argv.network(machine, calls=_calls(machine), at=NET)]
+    # Files that libvirt opens for QEMU become its daemon's own, which klab may not read.
+    words += ["-device", f"virtio-serial-pci{PORTS}", *argv.ports(machine)]
     words += argv.edu() + argv.control(machine)
     if incoming:
-        memory = f"mem-path={machine.file(rest.MEMORY)},share=off,id=memory,size={machine.memory}M"
+        memory = (
+            f"mem-path={argv.named(machine.file(rest.MEMORY))},share=off,id=memory,size={machine.memory}M"
+        )
         words += ["-object", f"memory-backend-file,{memory}", "-machine", "memory-backend=memory"]
         words += ["-incoming", "defer"]
     return words
@@ -73,7 +78,6 @@ def xml(machine: Machine, *, limits: str, owner: str, unconfined: str, incoming:
     )
     return environment.get_template("domain.xml.j2").render(
         machine=machine,
-        wake=wake,
         name=name(machine),
         kind=KIND[machine.accel],
         limit_mib=machine.memory + translated + ROOM if "memory" in limits else 0,
@@ -87,8 +91,6 @@ def xml(machine: Machine, *, limits: str, owner: str, unconfined: str, incoming:
         cpu_mode=CPU_MODE[model],
         without=[feature.removesuffix("=off") for feature in features],
         emulator=emulator(),
-        fifo=machine.file(wake.FIFO),
-        answers=machine.file(wake.ANSWERS),
         owner=owner,
         unconfined=unconfined,
         words=_words(machine, incoming=incoming),
