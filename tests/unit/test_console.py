@@ -113,6 +113,16 @@ def test_a_reset_undoes_whole_boots(tmp_path):
     assert console.hopeless(console.lines(path)).name == "kernel panic"
 
 
+def test_one_that_became_the_daemon_s_own_is_klab_s_again(tmp_path, monkeypatch):
+    path = tmp_path / "console.log"
+    path.write_text("said\n")
+    theirs = path.stat().st_ino
+    monkeypatch.setattr(console.os, "access", lambda where, mode: False)
+    console.mark(path, console.BOOT)
+    assert path.stat().st_ino != theirs
+    assert console.lines(path)[0] == "said"
+
+
 def test_escapes_are_stripped(tmp_path):
     path = tmp_path / "console.log"
     path.write_bytes(b"\x1b[0;32m  OK  \x1b[0m Reached\r\n\x1b[?7hbye\xff\n")
