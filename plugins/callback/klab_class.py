@@ -21,11 +21,11 @@ from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
-from klab.classroom import outcome
+from klab.classroom import lastrun
 
 
 class CallbackModule(CallbackBase):
-    """A shim: klab.classroom.outcome does the work."""
+    """A shim: klab.classroom.lastrun does the work."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "notification"
@@ -53,7 +53,7 @@ class CallbackModule(CallbackBase):
         self._note(result, reached=False)
 
     def _note(self, result, *, reached: bool = True) -> None:
-        made = outcome.of_task(result.task.get_name(), result.result, reached=reached)
+        made = lastrun.of_task(result.task.get_name(), result.result, reached=reached)
         self._failed.setdefault(result.host.get_name(), made)
 
     def v2_playbook_on_stats(self, stats) -> None:
@@ -64,13 +64,13 @@ class CallbackModule(CallbackBase):
             host = inventory.get_host(name)
             known = self._variables.get_vars(host=host) if host else {}
             if "klab_seat" in known:
-                good = outcome.Outcome(int(time.time()), ok=True)
+                good = lastrun.Outcome(int(time.time()), ok=True)
                 by_class.setdefault(str(known["klab_class"]["state"]), {})[name] = self._failed.get(
                     name, good
                 )
         for state, found in by_class.items():
             if self._left_out:
                 continue
-            failed = outcome.keep(Path(state), found)
-            for line in outcome.told(Path(state), found, failed):
+            failed = lastrun.keep(Path(state), found)
+            for line in lastrun.told(Path(state), found, failed):
                 self._display.display(line)

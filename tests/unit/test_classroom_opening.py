@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import classes
-from klab.classroom import claim, opening, outcome, reach
+from klab.classroom import claim, lastrun, opening, reach
 from klab.classroom.model import Class
 from klab.errors import KlabError
 from klab.machine import model
@@ -67,21 +67,21 @@ def test_what_failed_is_done_again_and_then_forgotten(class_: Class) -> None:
         "msg": "long\nstory",
         "error": {"what": "it is silent", "step": "vm: ssh", "log": "/l", "mend": "do"},
     }
-    bad = outcome.of_task("Bring it up", said)
-    good = outcome.Outcome(1, ok=True)
-    assert outcome.keep(class_.state, {"c1-s01": bad, "c1-s02": good}) == ["c1-s01"]
+    bad = lastrun.of_task("Bring it up", said)
+    good = lastrun.Outcome(1, ok=True)
+    assert lastrun.keep(class_.state, {"c1-s01": bad, "c1-s02": good}) == ["c1-s01"]
     assert not class_.seat_dir("c1-s02").exists(), "a seat that was closed is forgotten"
-    assert outcome.load(class_.seat_dir("c1-s01")) == bad
-    lines = outcome.told(class_.state, {"c1-s01": bad, "c1-s02": good}, ["c1-s01"])
+    assert lastrun.load(class_.seat_dir("c1-s01")) == bad
+    lines = lastrun.told(class_.state, {"c1-s01": bad, "c1-s02": good}, ["c1-s01"])
     assert lines[0] == "c1-s01: it is silent"
     assert lines[-1].startswith("1 seats to do again: --limit @")
-    unreachable = outcome.of_task("Look", {"msg": "no route"}, reached=False)
+    unreachable = lastrun.of_task("Look", {"msg": "no route"}, reached=False)
     assert (unreachable.what, bool(unreachable.mend)) == ("no route", True)
-    assert outcome.keep(class_.state, {"c1-s02": unreachable}) == ["c1-s01", "c1-s02"], (
+    assert lastrun.keep(class_.state, {"c1-s02": unreachable}) == ["c1-s01", "c1-s02"], (
         "the first is not forgotten"
     )
-    assert outcome.keep(class_.state, {"c1-s01": good, "c1-s02": good}) == []
-    assert (class_.state / outcome.FAILED).read_text() == ""
+    assert lastrun.keep(class_.state, {"c1-s01": good, "c1-s02": good}) == []
+    assert (class_.state / lastrun.FAILED).read_text() == ""
 
 
 def test_keys_are_made_once(class_: Class) -> None:

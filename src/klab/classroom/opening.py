@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from klab import catalogue
-from klab.classroom import claim, outcome, parallel, placement, reach
+from klab.classroom import claim, lastrun, parallel, placement, reach
 from klab.classroom.model import ACCOUNT, EXISTING, Class, Seat
 from klab.desk import record, verbs
 from klab.errors import KlabError
@@ -71,5 +71,5 @@ def forget(class_: Class, seats: Iterable[Seat]) -> None:
         )
     for seat in seats:
         shutil.rmtree(class_.seat_dir(seat.name), ignore_errors=True)
-    outcome.drop(class_.state, [seat.name for seat in seats])
+    lastrun.drop(class_.state, [seat.name for seat in seats])
     claim.release(class_)
