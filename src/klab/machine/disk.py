@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +72,3 @@ def info(machine: Machine) -> dict[str, Any]:
 def snapshots(machine: Machine) -> dict[str, int]:
     """Snapshot tags of a machine and the size of each one's memory image (bytes)."""
     return {s["name"]: int(s["vm-state-size"]) for s in info(machine).get("snapshots", [])}
-
-
-def used_bytes(machine: Machine) -> int:
-    """Bytes that its layers and its kept memory take on the host's disk; of what is shared, its part."""
-    total = 0
-    for path in (
-        machine.disk,
-        *(machine.file(name) for name in ("ready/disk.qcow2", "ready/memory", "memory")),
-    ):
-        with suppress(FileNotFoundError):
-            info = path.stat()
-            total += info.st_blocks * 512 // info.st_nlink
-    return total

@@ -10,8 +10,6 @@ from dataclasses import replace
 from klab.machine import argv, console, disk, libvirt, process, qmp, rest
 from klab.machine.model import LIBVIRT, Machine
 
-LEAVE_S = 10.0  # QEMU, told to quit, closes its disk image
-
 
 def launch(machine: Machine, turn: str, kernel: Mapping[str, str]) -> None:
     """Start its QEMU with a kernel of the machine's; for RESET it waits to be told of the ready point.
@@ -34,10 +32,10 @@ def leave(machine: Machine) -> None:
     """End QEMU without a word to the guest; by force when it does not go. Raises KlabError."""
     if machine.provider == LIBVIRT:
         libvirt.off(machine)
+        if not process.wait_gone(machine, process.LEAVE_S):
+            process.kill(machine)
     else:
-        qmp.leave(machine)
-    if not process.wait_gone(machine, LEAVE_S):
-        process.kill(machine)
+        process.leave(machine)
     machine.file(rest.DRAFT).unlink(missing_ok=True)
 
 

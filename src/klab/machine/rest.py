@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
+from pathlib import Path
 
 from klab.errors import KlabError
 from klab.machine import disk, migration, process, qmp
@@ -21,15 +23,20 @@ FILES = (disk.BASE, "disk.qcow2", "memory", "state")  # in the folder
 DRAFT = "memory"  # of a machine that has no ready point yet: its memory as it runs
 SAVE_S = 120.0  # a slow disk under load is the long case
 LOAD_S = 60.0
-LEAVE_S = 10.0
 STEP = "vm: keep the ready point"
+
+
+def _draft(machine: Machine) -> Path:
+    """An empty folder that is to become the ready point's."""
+    draft = machine.file(f"{FOLDER}.new")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    return draft
 
 
 def save(machine: Machine) -> None:
     """Keep the running machine as its ready point; it is off afterwards. Raises KlabError."""
-    draft = machine.file(f"{FOLDER}.new")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700)
+    draft = _draft(machine)
     try:
         qmp.session(
             machine.socket("qmp.sock"),
@@ -45,9 +52,7 @@ def save(machine: Machine) -> None:
             log=machine.log,
             mend="free some space; then the same again",
         ) from None
-    qmp.leave(machine)
-    if not process.wait_gone(machine, LEAVE_S):
-        process.kill(machine)
+    process.leave(machine)
     machine.file(DRAFT).replace(draft / "memory")
     disk.adopt(machine.file(disk.BASE), draft / disk.BASE)
     disk.adopt(machine.disk, draft / "disk.qcow2")
@@ -66,9 +71,7 @@ def finish(machine: Machine) -> None:
 
 def adopt(machine: Machine, template: Machine) -> None:
     """Share the template's ready point; it appears as a whole."""
-    draft = machine.file(f"{FOLDER}.new")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700)
+    draft = _draft(machine)
     for name in FILES:
         disk.adopt(template.file(FOLDER) / name, draft / name)
     shutil.rmtree(machine.file(FOLDER), ignore_errors=True)
@@ -97,3 +100,13 @@ def go_on(machine: Machine) -> None:
             log=machine.log,
             mend=f"klab vm start --name {machine.name} boots it; klab vm ready keeps a new point",
         ) from None
+
+
+def used_bytes(machine: Machine) -> int:
+    """Bytes that its layers and its kept memory take on the host's disk; of what is shared, its part."""
+    total = 0
+    for path in (machine.disk, *map(machine.file, (DISK, MEMORY, DRAFT))):
+        with suppress(FileNotFoundError):
+            info = path.stat()
+            total += info.st_blocks * 512 // info.st_nlink
+    return total

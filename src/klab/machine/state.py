@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from klab.digest import short
-from klab.machine import disk, model, process, ssh
+from klab.machine import model, process, rest, ssh
 from klab.machine.model import Machine
 
 ABSENT, OFF, RUNNING, READY = "absent", "off", "running", "ready"
@@ -51,7 +51,7 @@ def facts(machine: Machine) -> dict[str, Any]:
         "qmp": str(machine.socket("qmp.sock")),
         "log": str(machine.log),
         "dir": str(machine.dir),
-        "disk_bytes": disk.used_bytes(machine),
+        "disk_bytes": rest.used_bytes(machine),
         "pid": process.pid_of(machine),
         "ready_at": machine.ready,
     }
@@ -64,7 +64,7 @@ def table(machines: list[Machine]) -> str:
     rows = [("machine", "state", "kernel", "accel", "disk MiB", "log in with")]
     for machine in machines:
         kernel = machine.kernel.get("release") or short(machine.kernel.get("digest", ""))
-        size = str(disk.used_bytes(machine) >> 20)
+        size = str(rest.used_bytes(machine) >> 20)
         rows.append((machine.name, of(machine), kernel, machine.accel, size, ssh.line(machine)))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
