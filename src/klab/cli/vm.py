@@ -129,10 +129,10 @@ def start(name: str, timeout: float, cold: bool, check: bool) -> Outcome:
 @timeout_option
 @check_option
 def ready(name: str, timeout: float, check: bool) -> Outcome:
-    """Bring the machine up and wait until it answers; take the snapshot that `reset` goes back to."""
+    """Bring the machine up and wait until it answers; keep the point that `reset` goes back to."""
     if check:
         todo = state.of_name(name) in (state.ABSENT, state.OFF) or not model.get(name).ready
-        return _would("bring up and keep the ready snapshot of", name, todo)
+        return _would("bring up and keep the ready point of", name, todo)
     with model.locked(name):
         machine = model.get(name)
         changed = lifecycle.ready(machine, timeout)
@@ -144,7 +144,7 @@ def ready(name: str, timeout: float, check: bool) -> Outcome:
 @timeout_option
 @check_option
 def reset(name: str, timeout: float, check: bool) -> Outcome:
-    """Put the machine back to its ready snapshot. Work since then is lost."""
+    """Put the machine back to its ready point. Work since then is lost."""
     began = time.monotonic()
     if check:
         return _would("reset", name, True)
