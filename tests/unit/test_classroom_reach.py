@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,15 @@ def test_all_are_at_it_at_once() -> None:
     assert len(set(parallel.over(seats, lambda _: together.wait()).values())) == 8
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What runs in a shell's background is begun with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_what_was_started() -> None:
     seats = [classes.existing(number) for number in range(1, 4)]
     stop, began = threading.Event(), time.monotonic()
