@@ -15,17 +15,21 @@ import pytest
 from klab import accel, sandbox
 from klab.guest import initramfs, runner
 from klab.kernel import artefact
+from klab.paths import repo_dir
 from klab.testing import expect
 
 PLACE = Path(__file__).parents[1] / "fixtures/profiles"
+KEPT = repo_dir() / "results/local/profiles"
 COMPILE = (
     "gcc -O2 -g -o sort sort.c && gcc -O2 -g -fno-omit-frame-pointer -o sort-fp sort.c"
     " && g++ -O2 -g -o thread thread.cc"
-    " && for n in leak sleep; do gcc -O2 -g -fno-omit-frame-pointer -o $n $n.c; done"
+    " && for n in leak sleep waits; do gcc -O2 -g -fno-omit-frame-pointer -o $n $n.c; done"
 )
 MOST = 0.8  # of what was counted
 LEAKED = 200 * 1000  # bytes, in leak.c
 NAP_US = 20_000  # in sleep.c
+LONG_US = 1 << 15  # in waits.c some take longer, the others not a tenth of it
+UNLUCKY = 20  # of its 200 waits, so many may take long since others were at work
 # Who calls whom, with libc or a library between some of them.
 CHAINS = {
     "c": ("main", "klab_sorts", "qsort", "klab_hot"),
@@ -48,6 +52,11 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
         cpus=2, files=files, base="debian", deadline_s=400,
     )  # fmt: skip
     assert ran.status == 0, ran.output.decode()
+    # To look at; the guide's pictures are from there.
+    shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(parents=True)
+    for name, data in ran.results.items():
+        (KEPT / name).write_bytes(data)
     return {name: data.decode(errors="replace") for name, data in ran.results.items()}
 
 
@@ -102,6 +111,23 @@ def test_time_off_the_processor_is_the_programs_own(left: Mapping[str, str]) -> 
     stacks = folded(left, "off")
     waited = sum(count for stack, count in stacks.items() if "klab_waits" in stack)
     assert waited >= max(10 * NAP_US, MOST * sum(stacks.values())), left["off.txt"]
+
+
+def test_waits_that_an_average_hides(left: Mapping[str, str]) -> None:
+    """A histogram shows two kinds of waits, a heat map since when there are two."""
+    said = re.search(r"^long (\d+) since (\d+)$", left["waits.txt"], re.M)
+    assert said, left["waits.txt"] + left.get("errors", "")
+    count, since = map(int, said.groups())
+    bars = [tuple(map(int, line.split())) for line in left["hist.data"].splitlines()]
+    cells = [tuple(map(int, line.split())) for line in left["heat.data"].splitlines()]
+    assert sum(bar[1] for bar in bars) == sum(cell[2] for cell in cells)
+    assert count <= sum(times for us, times in bars if us >= LONG_US) <= count + UNLUCKY, bars
+    early = sum(times for ms, power, times in cells if 1 << power >= LONG_US and ms + 200 <= since)
+    assert early <= UNLUCKY, (since, cells)
+    for name, rows in (("hist", bars), ("heat", cells)):
+        picture = ElementTree.fromstring(left[f"{name}.svg"])  # noqa: S314 - drawn by our own guest
+        shapes = [*picture.iter("{http://www.w3.org/2000/svg}polygon")]
+        assert len(shapes) >= len(rows) > 1, f"{name}.svg has {len(shapes)} shapes for {len(rows)} rows"
 
 
 def test_what_leaks_is_told_from_what_is_given_back(left: Mapping[str, str]) -> None:

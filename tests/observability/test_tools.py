@@ -229,6 +229,13 @@ def test_perf(used: Used) -> None:
     assert counts["syscalls:sys_enter_getppid"] == "12"
 
 
+def test_lttng(used: Used) -> None:
+    for name in ("lttng_built", "lttng_daemon", "lttng_event", "lttng_app"):
+        used.went_well(name)
+    laps = re.findall(r"klab:lap: .*number = (\d+), square = (\d+)", used.went_well("lttng"))
+    assert [(int(n), int(square)) for n, square in laps] == [(n, n * n) for n in range(1, 7)]
+
+
 @pytest.mark.parametrize("tracer", ["osnoise", "timerlat"])
 def test_latency(used: Used, tracer: str) -> None:
     """rtla: every sample is in the histogram or above it, and the least is not above the most."""
