@@ -12,8 +12,6 @@ import shlex
 import shutil
 from pathlib import Path
 
-import jinja2
-
 from klab import accel
 from klab.machine import argv, rest
 from klab.machine.model import Machine
@@ -67,6 +65,8 @@ def xml(machine: Machine, *, limits: str, owner: str, unconfined: str, incoming:
     libvirt's choice. unconfined: a security model that would keep it from the
     machine's folder, or "".
     """
+    import jinja2  # noqa: PLC0415 - a tenth of a second that machines without libvirt do without
+
     model, *features = accel.CPU[machine.accel].split(",")
     boot, translated = machine.boot_dir, argv.translated(machine)
     environment = jinja2.Environment(
