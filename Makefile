@@ -12,6 +12,8 @@ FLAVOURS ?=
 CI_FLAVOURS := lab stock rt
 # What verify-all proves of labs; empty: all of it
 CONTRACT ?=
+# When the last lab may be begun, e.g. make test UNTIL=2026-11-30T18:00; those that are left are named. Empty: no end
+UNTIL ?=
 # What `make test` builds twice, byte for byte: the least kernel; the others take an hour each.
 CI_REPRODUCED := own
 # What verify-all runs; `make test` leaves out what takes many minutes: machines that boot by
@@ -67,7 +69,7 @@ kernels: bootstrap ## build or fetch FLAVOURS, else FLAVOUR, unless they are in 
 test: FLAVOURS = $(CI_FLAVOURS)
 test: PROOFS = tests/machine tests/site tests/guests
 # Of the other tracks klab matrix shows the last proofs; make verify-all makes them anew.
-test: CONTRACT = track:1 $(addprefix --flavour ,$(CI_FLAVOURS))
+test: CONTRACT = track:1 $(addprefix --flavour ,$(CI_FLAVOURS)) $(addprefix --until ,$(UNTIL))
 test: lint unit lab kernels molecule verify-all ## everything that must be green on a change
 	@$(BIN)/klab kernel verify-reproducible --flavour $(CI_REPRODUCED)
 

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """In which order a contract takes labs, and what it says before the first step."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from fixtures import tinylabs
 from klab import catalogue
 from klab.catalogue import Lab
+from klab.cli import contract as cli
 from klab.lab import contract, proofs
-from klab.lab.proofs import GREEN, Proof, Step
+from klab.lab.proofs import GREEN, NOT_RUN, Proof, Step
 
 
 @pytest.fixture
@@ -52,3 +55,35 @@ def test_a_kernel_that_is_not_built_is_named_before_the_first_lab(told: list[str
     (line,) = [line for line in told[:-3] if line.startswith(f"no kernel {kernel}")]
     assert line.endswith(f"klab kernel build --flavour {kernel}")
     assert all(lab.id in line for lab in labs)
+
+
+def test_what_waits_longest_for_a_proof_comes_first_where_time_is_short(
+    labs: list[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    def run(self: contract.Run, lab: Lab, bench: object) -> Proof:
+        heard.append(lab.name)
+        return Proof(lab.id, (), 1.0, 1, "", "", lab.where)
+
+    monkeypatch.setattr(contract.Run, "lab", run)
+    contract.prove(labs, at_once=1, fresh=True, run=contract.Run([1], until=time.time() + 60))
+    assert heard == ["new", "minute", "long"]
+
+
+def test_a_lab_that_had_no_time_is_not_run_and_keeps_its_last_proof(labs: list[Lab]) -> None:
+    found = contract.prove(labs, at_once=1, fresh=True, run=contract.Run([1], until=time.time() - 1))
+    assert [(proof.word, proof.late) for proof in found] == [(NOT_RUN, True)] * 3
+    assert "3 not run" in proofs.count(found)
+    assert "no time left" in proofs.table(found)
+    assert proofs.last(labs[0]).at == 1
+    assert proofs.last(labs[2]) is None
+
+
+def test_what_had_no_time_is_no_failure_and_never_green(
+    labs: list[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_labs", lambda words: (catalogue.load(), labs))
+    said = CliRunner().invoke(cli.group, ["contract", "--until", "2000-01-01T00:00"])
+    assert said.exit_code == 0, said.output
+    assert "0 of 3 labs green, 3 not run" in said.output

@@ -22,7 +22,8 @@ from klab.kernel import supply
 KIND = "inside"
 NAME = "klab-inside.tar.gz"
 LIBRARIES = ("click", "qemu.qmp", "yaml")  # each does with Python alone
-LEFT_OUT = {"archive", "cli", "image", "lab", "new", "promise", "testing", "__pycache__"}  # of klab's folders
+# Of klab's folders.
+LEFT_OUT = {"archive", "classroom", "cli", "image", "lab", "new", "promise", "testing", "__pycache__"}
 STEP = "guest: pack"
 
 

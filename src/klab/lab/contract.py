@@ -7,6 +7,7 @@ seeds too → reset → red → a second start changes nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import tempfile
@@ -23,7 +24,7 @@ from klab.errors import KlabError
 from klab.kernel import artefact
 from klab.lab import bench as benches
 from klab.lab import grade, proofs
-from klab.lab.proofs import AFTER, CANNOT_TELL, GREEN, NOT_RUN, RED, STOPPED, Proof, Step
+from klab.lab.proofs import AFTER, CANNOT_TELL, GREEN, LATE, NOT_RUN, RED, STOPPED, Proof, Step
 from klab.testing.observe import BUILDS, FAIL, PASS
 from klab.testing.observe import CANNOT_TELL as UNSURE
 
@@ -36,17 +37,21 @@ Done = tuple[str, str]  # the verdict on a step's work, and why
 class Run:
     """One run of the contract; `stop` ends all of it within seconds.
 
-    seeds: of the first check and of the repetitions; tell hears of each step.
+    seeds: of the first check and of the repetitions; tell hears of each step; until: the time
+    (epoch seconds) after which no further lab is begun.
     """
 
     seeds: Sequence[int]
     tell: Callable[[str], None] = lambda _: None
     stop: Event = field(default_factory=Event)
+    until: float = math.inf
 
     def lab(self, lab: Lab, bench: benches.Bench) -> Proof:
         """Go through all steps of one lab. A step that cannot be told ends nothing but itself."""
         began = time.monotonic()
         key = proofs.key(lab)  # as it is before the first step: an edit meanwhile makes it outdated
+        if time.time() > self.until:
+            return proofs.proof(lab, key, (Step("contract", NOT_RUN, LATE, 0),), 0)
         steps = []
         broken = False
         for name, want, work in self._steps(lab, bench):
@@ -160,13 +165,14 @@ def prove(
     """The proofs of labs, in their order; unchanged green ones from the cache unless `fresh`.
 
     Labs on machines come one after the other, those of a kernel on one machine; others in
-    parallel, those that take longest first. On Ctrl-C all ends, nothing is left behind, and
+    parallel, those that take longest first, and where not all may be reached, those that wait
+    longest for a proof. On Ctrl-C all ends, nothing is left behind, and
     what was proved is kept.
     """
     found: dict[str, Proof] = {}
 
     def keep(proof: Proof) -> Proof:
-        if any(step.reason == STOPPED for step in proof.steps):
+        if proof.late or any(step.reason == STOPPED for step in proof.steps):
             return proof
         proofs.keep(proof)
         done(proof)
@@ -181,7 +187,7 @@ def prove(
         else:
             wanted.append(lab)
     _missing(wanted, run.tell)
-    wanted = _longest_first(wanted, at_once, run.tell)
+    wanted = _ordered(wanted, at_once, run)
     with ThreadPoolExecutor(at_once) as pool:
         work: list[Future[list[Proof]]] = []
         try:
@@ -208,13 +214,18 @@ def _missing(labs: Sequence[Lab], tell: Callable[[str], None]) -> None:
             tell(f"no kernel {name}, so no proof of {ids}: klab kernel build --flavour {name}")
 
 
-def _longest_first(labs: Sequence[Lab], at_once: int, tell: Callable[[str], None]) -> list[Lab]:
+def _ordered(labs: Sequence[Lab], at_once: int, run: Run) -> list[Lab]:
     """The labs by the time that their last proofs took, and a word on how long it will be."""
     took = proofs.took_s(labs)
     if took:
         least = max(*took.values(), sum(took.values()) / at_once)
-        tell(f"{len(labs)} labs to prove, {at_once} at a time: about {least / 60:.0f} min, as the last time")
-    return sorted(labs, key=lambda lab: -took.get(lab.id, float("inf")))
+        run.tell(
+            f"{len(labs)} labs to prove, {at_once} at a time: about {least / 60:.0f} min, as the last time"
+        )
+    if run.until == math.inf:
+        return sorted(labs, key=lambda lab: -took.get(lab.id, math.inf))
+    known = {lab.id: proofs.last(lab) for lab in labs}
+    return sorted(labs, key=lambda lab: (proof.at if (proof := known[lab.id]) else 0, took.get(lab.id, 0.0)))
 
 
 def _here(lab: Lab, run: Run, keep: Callable[[Proof], Proof]) -> list[Proof]:

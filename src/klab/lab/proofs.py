@@ -21,11 +21,12 @@ from klab.paths import cache_dir, repo_dir
 
 GREEN, RED, CANNOT_TELL, NOT_RUN = "green", "red", "cannot tell", "not run"
 STOPPED, AFTER = "stopped", "a step before it was not green"
+LATE = "there was no time left to begin with it"
 FOLLOWS = {STOPPED, AFTER}  # reasons that need no line of their own
 # What a verdict depends on beside lab and kernel, below src/klab.
 CODE = (
     *("testing", "lab", "guest", "sandbox.py", "patching.py", "kernel/student.py", "kernel/layers.py"),
-    *("data/guest-init.sh", "data/splats.yml"),
+    *("accel.py", "machine/argv.py", "data/guest-init.sh", "data/splats.yml"),
 )
 USED = "debuggee"  # on which only those depend whose grader names it
 
@@ -61,6 +62,11 @@ class Proof:
             if word in words:
                 return word
         return GREEN if words else NOT_RUN
+
+    @property
+    def late(self) -> bool:
+        """Whether it did not begin for want of time, which is no verdict on the lab."""
+        return any(step.reason == LATE for step in self.steps)
 
     @property
     def reasons(self) -> list[str]:
