@@ -3,25 +3,45 @@
 
 import hashlib
 import os
+import shlex
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from classroom import machines
 from classroom.machines import FACTS, LAB, WHO, Room
 from klab.classroom import reach
-from klab.machine import model, process
+from klab.machine import argv, disk, domain, model, process
 
 NAME = "real"
+BURN_S = 400
+# As root: more programs than processors, one that takes all memory again and again, and a full disk.
+BURN = """for n in 1 2 3 4; do (while :; do :; done) & done
+(while :; do tail /dev/zero; done) &
+dd if=/dev/zero of=/burnt bs=1M 2>/run/burnt.new
+mv /run/burnt.new /run/burnt"""
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     with machines.opened(tmp_path_factory.mktemp("class"), NAME, "{provider: qemu}") as made:
         yield made
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processors that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mib(pid: int) -> float:
+    """What a process has in memory."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(lines["VmRSS"].split()[0]) / 1024
 
 
 def test_each_is_itself(room: Room) -> None:
@@ -72,6 +92,30 @@ def test_what_they_share_stays_as_it_is(room: Room) -> None:
     )
     assert [hashlib.file_digest(path.open("rb"), "sha256").hexdigest() for path in shared] == before
     assert room.run("b", "sudo sh -c 'ls /root/x' 2>&1; true").startswith("ls: cannot access")
+
+
+def test_one_that_burns_all_burns_its_own(room: Room) -> None:
+    """Processor, memory and disk have ends, its neighbour goes on, and it can be put back."""
+    machine = model.get(f"{NAME}-a")
+    pid, began = process.pid_of(machine), time.monotonic()
+    assert pid
+    before, most = cpu_s(pid), 0.0
+    room.run("a", f"sudo nohup sh -c {shlex.quote(BURN)} >/dev/null 2>&1 &")
+    while time.monotonic() - began < BURN_S:
+        time.sleep(5)
+        most = max(most, memory_mib(pid))
+        room.run("b", "cat /proc/loadavg")
+        if room.run("a", "cat /run/burnt 2>/dev/null; true"):
+            break
+    used = (cpu_s(pid) - before) / (time.monotonic() - began)
+    assert "No space left" in room.run("a", "cat /run/burnt")
+    assert most < machine.memory + argv.translated(machine) + domain.ROOM
+    assert used < machine.cpus + 0.5  # its processors, and QEMU itself as it writes
+    info = disk.info(machine)
+    assert info["virtual-size"] / 2 < info["actual-size"] < 1.05 * info["virtual-size"]
+    room.klab("restore", "a")
+    assert disk.info(machine)["actual-size"] < 100 << 20
+    assert room.run("a", "ls /burnt 2>/dev/null; true") == ""
 
 
 def test_one_that_was_cut_off_comes_back_with_its_work(room: Room) -> None:
