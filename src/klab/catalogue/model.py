@@ -83,7 +83,10 @@ class Lab:
 
 @dataclass(frozen=True)
 class Module:
-    """A module of the course. bullets: what it teaches, by key; complete: every one has a lab."""
+    """A module of the course. bullets: what it teaches, by key; complete: every one has a lab.
+
+    leaves: what its students may leave in the machine's kernel.
+    """
 
     id: str
     folder: Path
@@ -93,6 +96,7 @@ class Module:
     bullets: Mapping[str, str]
     labs: tuple[str, ...]
     complete: bool = False
+    leaves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,11 @@ def _there(machine: Whose, words: Sequence[str]) -> list[str]:
     return ["ssh", "-F", str(machine.ssh_config), "-o", "BatchMode=yes", machine.name, shlex.join(words)]
 
 
-def _run(machine: Whose, script: str, *words: str, send: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a shell script there over the machine's shared connection; its $1… are `words`."""
+def run(machine: Whose, script: str, *words: str, send: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run a shell script there over the machine's shared connection; its $1… are `words`.
+
+    send: its standard input. Raises KlabError when it fails or takes more than DEADLINE_S seconds.
+    """
     argv = _there(machine, ["sh", "-c", script, "klab", *words])
     try:
         done = bounded.run(argv, send=send, limit=2 * LIMIT, deadline_s=DEADLINE_S)
@@ -70,7 +73,7 @@ def send(machine: Whose, target: str, source: Path) -> None:
     """
     script = """set -e; [ "$(stat -c %s "$HOME/$1" 2>/dev/null)" != "$2" ] || { echo there; exit 0; }
 mkdir -p "$HOME/${1%/*}"; echo wanted"""
-    if _run(machine, script, target, str(source.stat().st_size)).stdout.strip() == b"there":
+    if run(machine, script, target, str(source.stat().st_size)).stdout.strip() == b"there":
         return
     script = 'cat >"$HOME/$1.part"; mv "$HOME/$1.part" "$HOME/$1"'
     argv = _there(machine, ["sh", "-ec", script, "klab", target])
@@ -95,12 +98,12 @@ def _error(machine: Whose, why: str) -> KlabError:
 
 def put(machine: Whose, lab: str, folder: Path) -> bool:
     """Lay a copy of `folder` in ~/labs/<lab> unless something is there; whether it did."""
-    return _run(machine, PUT, lab, send=pack(folder)).stdout.strip() == b"made"
+    return run(machine, PUT, lab, send=pack(folder)).stdout.strip() == b"made"
 
 
 def put_back(machine: Whose, lab: str, folder: Path, aside: str) -> None:
     """Move what is there to ~/labs/.before-reset/<aside> and lay a copy of `folder`."""
-    _run(machine, ASIDE, lab, aside)
+    run(machine, ASIDE, lab, aside)
     put(machine, lab, folder)
 
 
@@ -109,7 +112,7 @@ def get(machine: Whose, lab: str, folder: Path) -> bool:
 
     Raises KlabError when it is too big or holds what cannot be copied safely.
     """
-    done = _run(machine, GET, lab)
+    done = run(machine, GET, lab)
     if done.returncode == MISSING:
         return False
     if len(done.stdout) > LIMIT:
@@ -126,7 +129,7 @@ def get(machine: Whose, lab: str, folder: Path) -> bool:
 def update(machine: Whose, lab: str, folder: Path, names: Sequence[str]) -> None:
     """Write those files of `folder` into ~/labs/<lab>, over what is there."""
     if names:
-        _run(machine, UPDATE, lab, send=pack(folder, names))
+        run(machine, UPDATE, lab, send=pack(folder, names))
 
 
 def pack(folder: Path, names: Sequence[str] = (".",)) -> bytes:

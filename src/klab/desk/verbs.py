@@ -4,7 +4,8 @@
     start   its files lie in ~/labs/<lab>
     check   fetched, graded here, noted
     hint    the next one
-    reset   its files as they were at the start; what was there is kept aside
+    reset   its files as they were at the start; what was there is kept aside, and what its
+            programs left in the kernel is taken away
     solve   the reference solution lies there: for teachers and proofs
     collect a copy of the student's files lies on this computer
 
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from klab import catalogue, lock
-from klab.desk import place, record, tasks
+from klab.desk import place, record, sweep, tasks
 from klab.errors import KlabError
 from klab.lab import grade, workspace
 from klab.machine.model import Reachable
@@ -44,6 +45,7 @@ def start(machine: Reachable, lab: catalogue.Lab, *, own: bool = True) -> bool:
 def reset(machine: Reachable, lab: catalogue.Lab, *, own: bool = True) -> bool:
     """The starter again, and the count of hints at none. Always changes something."""
     _lay(machine, lab, None)
+    sweep.sweep(machine, lab)
     with record.changing(machine, lab.id) as progress:
         progress.started, progress.hints = int(time.time()), 0
     _own(machine, lab, "reset", own)
