@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A class of two real machines in a state folder of its own, and the commands of its teacher."""
+"""A class of real machines in a state folder of its own, and the commands of its teacher."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from klab.classroom.model import Class
 from klab.machine import model
 from klab.paths import repo_dir
 
+KLAB = (sys.executable, "-m", "klab")
 LAB = "kernel-architecture/lkm-lifecycle"
 DEADLINE_S = 900
 SSH_S = 90
@@ -56,12 +57,12 @@ class Room:
 
     def vm(self, *words: str, code: int = 0) -> dict[str, Any]:
         """What `klab vm WORDS` answers."""
-        said = self.say(sys.executable, "-m", "klab", "vm", *words, "--json", code=code)
+        said = self.say(*KLAB, "vm", *words, "--json", code=code)
         return dict(json.loads(said.splitlines()[-1]))
 
     def klab(self, *words: str, code: int = 0) -> dict[str, Any]:
         """What `klab class WORDS` answers."""
-        argv = [sys.executable, "-m", "klab", "class", *words, "--class", self.folder, "--json"]
+        argv = [*KLAB, "class", *words, "--class", self.folder, "--json"]
         return dict(json.loads(self.say(*argv, code=code).splitlines()[-1]))
 
     def run(self, seat: str, command: str, code: int = 0) -> str:
@@ -78,10 +79,13 @@ class Room:
 
 
 @contextmanager
-def opened(place: Path, name: str, hypervisor: str, inside: Sequence[str] = ()) -> Iterator[Room]:
-    """A class with seats a and b, open. hypervisor: what klab.yml says of this computer."""
+def opened(
+    place: Path, name: str, hypervisor: str, inside: Sequence[str] = (), seats: Sequence[str] = ("a", "b")
+) -> Iterator[Room]:
+    """A class, open. hypervisor: what klab.yml says of this computer, and the lines of others."""
     folder = shutil.copytree(repo_dir() / "inventories/classroom", place / "inventory")
-    (folder / "roster.csv").write_text("login,name,key,seat,group,path\na,A,,,,\nb,B,,,,\n")
+    rows = [f"{seat},{seat.upper()},,,," for seat in seats]
+    (folder / "roster.csv").write_text("\n".join(["login,name,key,seat,group,path", *rows]) + "\n")
     text = (folder / "klab.yml").read_text().replace("class: kernel\n", f"class: {name}\n")
     (folder / "klab.yml").write_text(text.replace("{provider: qemu}", hypervisor))
     with pytest.MonkeyPatch.context() as patch:
