@@ -104,7 +104,7 @@ def test_pictures_show_what_was_counted(left: Mapping[str, str], name: str) -> N
 def test_difference(left: Mapping[str, str]) -> None:
     rows = [line.rsplit(" ", 2) for line in left["diff.folded"].splitlines()]
     was, now = (sum(int(row[column]) for row in rows) for column in (1, 2))
-    assert was > 1.5 * now > 0, f"twice as many turns, and {was} samples instead of {now}"
+    assert was > 1.5 * now > 0, f"three times as many turns, and {was} samples instead of {now}"
 
 
 def test_time_off_the_processor_is_the_programs_own(left: Mapping[str, str]) -> None:
