@@ -53,18 +53,39 @@ PLACE = [
 EMULATED = ["tsc=reliable", "no_timer_check", "mitigations=off"]
 
 
-def machine_type() -> str:
-    """The versioned name of today's q35. Raises KlabError when QEMU cannot say."""
+def _says(option: str) -> str:
+    """What QEMU says to `-machine help` or `--version`. Raises KlabError when it cannot be run."""
     try:
-        listed = subprocess.run([accel.QEMU, "-machine", "help"], capture_output=True, text=True, check=True)
+        words = [accel.QEMU, *option.split()]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise KlabError(
             f"{accel.QEMU} cannot be run: {error}",
             step="vm: create",
             mend="apt-get install qemu-system-x86",
         ) from None
-    alias = re.search(r"alias of (pc-q35-[0-9.]+)", listed.stdout)
+
+
+def machine_type() -> str:
+    """The versioned name of today's q35. Raises KlabError when QEMU cannot say."""
+    alias = re.search(r"alias of (pc-q35-[0-9.]+)", _says("-machine help"))
     return alias.group(1) if alias else "q35"
+
+
+def check(template: Machine | None) -> str:
+    """The version of this computer's QEMU. Raises KlabError when it cannot go on from the template."""
+    known = {line.split()[0] for line in _says("-machine help").splitlines()[1:] if line.strip()}
+    version = _says("--version").splitlines()[0]
+    if template and template.machine_type not in known:
+        raise KlabError(
+            f"{version} does not have the machine {template.machine_type} that {template.name} is:"
+            " this host has another QEMU than that was made with",
+            step="vm: look at QEMU",
+            machine=template.name,
+            mend=f"install that QEMU again, or klab vm destroy --name {template.name} --yes;"
+            " seats of it that are there need to be destroyed, too",
+        )
+    return version
 
 
 def cmdline(machine: Machine) -> str:
