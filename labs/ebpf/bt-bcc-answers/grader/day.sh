@@ -6,7 +6,7 @@ cd /klab || exit
 export PYTHONDONTWRITEBYTECODE=1
 # BCC asks modprobe for the kernel's headers.
 [ -e "/lib/modules/$(uname -r)/modules.dep.bin" ] || depmod
-READY=220 ENDS=40 # seconds
+READY=300 ENDS=40 # seconds
 declare -A tool
 groups=()
 for n in 1 2; do
