@@ -11,7 +11,7 @@ import pytest
 from klab.testing import expect
 
 DAYS = (1, 2)
-MEMORY, DEADLINE_S = 3072, 450.0
+MEMORY, DEADLINE_S = 2048, 450.0
 # bpftrace may put a key on a line of its own, and where in a function a call is.
 ANSWER = re.compile(r"^@answer\[\s*(.*?)\s*\]: (-?\d+)$", re.M | re.S)
 PLACE = re.compile(r"\+\w+( .*)?$")

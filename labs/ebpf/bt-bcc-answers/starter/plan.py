@@ -56,7 +56,7 @@ def calls(r, names, thread):
         [
             [("wait", slow, size, 5)],
             [("wait", many, part, 1 + 7 * size // part)],
-            [("wait", once, 450_000, 1), ("wait", once, 3000, 25), ("wait", often, 1000, 150)],
+            [("wait", once, 450_000, 1), ("wait", once, 3000, 25), ("wait", often, 1000, 60)],
         ],
         3,
     ):
@@ -115,10 +115,10 @@ def queue(r, names, thread):
 
 def children(r, names, thread):
     """Two threads together have most short-lived children; others fewer, or long-lived ones, or threads."""
-    n = r.randrange(5, 8)
+    n = r.randrange(3, 5)
     thread(names[0], ("children", "-", r.randrange(20), n))
     thread(names[0], ("children", "-", r.randrange(20), n - 1))
-    thread(names[1], ("children", "-", r.randrange(20), n + 2), ("children", "-", 900, 3))
+    thread(names[1], ("children", "-", r.randrange(20), n + 1), ("children", "-", 900, 2))
     thread(names[2], ("children", "-", 1000, 2 * n + 1))
     thread(names[3], ("threads", "-", 0, 3 * n))
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * service PLAN [CPU]: processes with threads that do what PLAN says (plan.py draws one). Complete.
+ * service PLAN: processes with threads that do what PLAN says (plan.py draws one). Complete.
  *
  * It says `waits` when all are there. A line of standard input lets the day begin, it says `done` at its end,
- * and after another line it tells what was done, by its own account. Who must wait for a processor does so on CPU.
- * Nobody looks at a clock while waiting for the others: that is done by futex(2).
+ * and after another line it tells what was done, by its own account. Nobody looks at a clock to wait for the
+ * others: that is done by futex(2).
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -35,7 +35,7 @@ static struct {
 } *day;
 
 static struct step steps[STEPS];
-static int known, cpu;
+static int known;
 static char told[ACCOUNT];
 static size_t length;
 static pthread_mutex_t telling = PTHREAD_MUTEX_INITIALIZER;
@@ -88,7 +88,7 @@ static void *work(void *first)
 	queued = in_queue();
 	for (int n = 0; n < known; n++)
 		if (is_of(&steps[n], own))
-			prepare(&steps[n], cpu);
+			prepare(&steps[n]);
 	raise_by_one(&day->set);
 	until(&day->phase, BEGINS);
 	for (int n = 0; n < known; n++)
@@ -149,8 +149,7 @@ int main(int argc, char **argv)
 	char line[8];
 
 	if (argc < 2)
-		errx(1, "service PLAN [CPU]");
-	cpu = argc > 2 ? atoi(argv[2]) : 0;
+		errx(1, "service PLAN");
 	read_plan(argv[1]);
 	day = mmap(NULL, sizeof(*day), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (day == MAP_FAILED)

@@ -180,12 +180,13 @@ static const struct {
 	const char *verb;
 	void (*perform)(const struct step *step);
 } verbs[] = {
-	{ "wait", wait_times },	  { "write", write_times }, { "open", open_times },   { "openat", open_times },
-	{ "openat2", open_times }, { "miss", open_times },   { "take", take_times },   { "many", take_times },
-	{ "late", face_rival },	  { "pushed", face_rival }, { "children", have_children }, { "threads", have_threads },
+	{ "wait", wait_times },	 { "write", write_times },    { "open", open_times },
+	{ "openat", open_times }, { "openat2", open_times },   { "miss", open_times },
+	{ "take", take_times },	 { "many", take_times },      { "late", face_rival },
+	{ "pushed", face_rival }, { "children", have_children }, { "threads", have_threads },
 };
 
-void prepare(const struct step *step, int cpu)
+void prepare(const struct step *step)
 {
 	sigset_t nobody;
 
@@ -196,7 +197,7 @@ void prepare(const struct step *step, int cpu)
 	if (!strncmp(step->verb, "open", 4))
 		close(open(step->what, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	if (!strcmp(step->verb, "late") || !strcmp(step->verb, "pushed"))
-		meet_rival(cpu);
+		meet_rival();
 }
 
 void clear_up(const struct step *step)
