@@ -37,7 +37,7 @@ QUESTIONS = {
                          "each way to open; what came of it; who did it does not matter"),
     "sites.bt": Question("who takes most from the allocator", "took", "bytes", "take_many(); the sizes"),
     "queue.bt": Question("who waits longest for a processor", "queued", "us",
-                         "from waking up, or being put off, to running; whose is it?", (0.2, 15_000), 1.3),
+                         "from waking up, or being put off, to running; whose is it?", (0.2, 15_000), 1.15),
     "children.bt": Question("who has most short-lived children", "children", "children",
                             "what is a process, and what a thread? who is its parent?"),
     "slowest.py": Question("which call is the slowest", "waited", "us",

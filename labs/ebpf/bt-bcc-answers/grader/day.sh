@@ -57,7 +57,7 @@ for label in "${!tool[@]}"; do until_line ready "out/$label.said" "${tool[$label
 echo "all watch after $SECONDS s"
 echo >&6
 # So that their rivals for a processor do not meet.
-nap 1.2
+nap 1.5
 echo >&7
 for n in 1 2; do until_line 'done' out/truth-$n "${services[n - 1]}" $((SECONDS + 60)); done
 nap 0.5

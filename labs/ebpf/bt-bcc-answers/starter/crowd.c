@@ -21,6 +21,8 @@
 /* Milliseconds: who lives as long is no short-lived child; between the two nobody can tell. */
 #define SHORT 400
 #define LONG 600
+/* Microseconds between two births: they are hard work, which is not to keep all others waiting. */
+#define PAUSE 20000
 
 static double clock_of(clockid_t id)
 {
@@ -141,7 +143,6 @@ void have_children(const struct step *step)
 {
 	double begun[CHILDREN];
 	pid_t children[CHILDREN];
-	char name[16];
 	int counts[3] = { 0 };
 
 	if (step->times > CHILDREN)
@@ -157,6 +158,7 @@ void have_children(const struct step *step)
 			waitpid(children[child], NULL, 0);
 			ms = (now() - begun[child]) / 1000;
 			counts[ms < SHORT ? 0 : ms < LONG ? 1 : 2]++;
+			nap(PAUSE);
 			continue;
 		}
 		begun[child] = now();
@@ -164,12 +166,11 @@ void have_children(const struct step *step)
 		if (children[child] < 0)
 			err(1, "fork");
 		if (!children[child]) {
-			/* Or it would bear the name of the thread that has made it. */
-			snprintf(name, sizeof(name), "child %d", getpid());
-			prctl(PR_SET_NAME, name);
 			nap(step->size * 1000);
 			_exit(0);
 		}
+		if (together)
+			nap(PAUSE);
 	}
 	account("children %s %d\nunsure %s %d\n", step->process, counts[0], step->process, counts[1]);
 }
@@ -187,5 +188,6 @@ void have_threads(const struct step *step)
 		if (pthread_create(&thread, NULL, nothing, NULL))
 			errx(1, "no thread");
 		pthread_join(thread, NULL);
+		nap(PAUSE);
 	}
 }

@@ -54,8 +54,8 @@ def calls(r, names, thread):
     size, part = 1000 * r.randrange(180, 240), 1000 * r.randrange(45, 60)
     for one in r.sample(
         [
-            [("wait", slow, size, 5)],
-            [("wait", many, part, 1 + 7 * size // part)],
+            [("wait", slow, size, 6)],
+            [("wait", many, part, 1 + 8 * size // part)],
             [("wait", once, 450_000, 1), ("wait", once, 3000, 25), ("wait", often, 1000, 60)],
         ],
         3,
@@ -104,7 +104,7 @@ def queue(r, names, thread):
     """One is put off for long, one is late most often, one is late for long once."""
     for one in r.sample(
         [
-            ("pushed", "-", 1000 * r.randrange(38, 46), 8),
+            ("pushed", "-", 1000 * r.randrange(40, 46), 10),
             ("late", "-", 1000 * r.randrange(6, 9), 11),
             ("late", "-", 1000 * r.randrange(90, 110), 1),
         ],
@@ -119,8 +119,8 @@ def children(r, names, thread):
     thread(names[0], ("children", "-", r.randrange(20), n))
     thread(names[0], ("children", "-", r.randrange(20), n - 1))
     thread(names[1], ("children", "-", r.randrange(20), n + 1), ("children", "-", 900, 2))
-    thread(names[2], ("children", "-", 1000, 2 * n + 1))
-    thread(names[3], ("threads", "-", 0, 3 * n))
+    thread(names[2], ("children", "-", 1000, 2 * n))
+    thread(names[3], ("threads", "-", 0, 2 * n + 2))
 
 
 if __name__ == "__main__":

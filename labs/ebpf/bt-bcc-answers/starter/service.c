@@ -94,7 +94,7 @@ static void *work(void *first)
 	for (int n = 0; n < known; n++)
 		if (is_of(&steps[n], own))
 			perform(&steps[n]);
-	account("queued %s %.0f\n", own->thread, in_queue() - queued);
+	account("queued %d %.0f\n", gettid(), in_queue() - queued);
 	return NULL;
 }
 

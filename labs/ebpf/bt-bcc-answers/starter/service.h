@@ -3,7 +3,7 @@
 #ifndef SERVICE_H
 #define SERVICE_H
 
-/* A line of the plan: a thread of a process does something so many times. SIZE is of what the verb is about. */
+/* A line of the plan: a thread of a process does something so many times, with something of that size. */
 struct step {
 	char process[16], thread[16], verb[16], what[64];
 	long size, times;

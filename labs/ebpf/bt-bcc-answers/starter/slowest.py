@@ -6,8 +6,9 @@ CGROUP is a group's id. When it watches it says `ready`; on SIGINT it prints a l
 
     @answer[CGROUP, NAME]: MICROSECONDS
 
-A call takes from its entry to its exit, and the slowest is the one that takes longest on the average. In
-clock_nanosleep, futex and wait4 a thread waits for its own time or its own kind: they are no answers.
+A call takes from its entry to its exit; the slowest is the one that takes longest on the average. What was
+called less than five times has no average yet. In clock_nanosleep, futex and wait4 a thread waits for its own
+time or its own kind: they are no answers.
 """
 
 import signal

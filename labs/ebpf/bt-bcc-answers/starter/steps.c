@@ -24,10 +24,12 @@
 
 static char page[LARGEST];
 
+/* What a thread waits at. */
+static __thread int ends[2], events;
+
 /* wait: calls that end when their time is over. As calls, since the C library takes one for another. */
 static void wait_by(const char *call, long us)
 {
-	static __thread int ends[2], events = -1;
 	struct timespec time = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
 	struct timeval short_time = { .tv_sec = us / 1000000, .tv_usec = us % 1000000 };
 	struct epoll_event event;
@@ -47,12 +49,8 @@ static void wait_by(const char *call, long us)
 		sigaddset(&nobody, SIGUSR2);
 		syscall(SYS_rt_sigtimedwait, &nobody, NULL, &time, 8);
 	} else if (!strcmp(call, "epoll_wait")) {
-		if (events < 0)
-			events = epoll_create1(EPOLL_CLOEXEC);
 		syscall(SYS_epoll_wait, events, &event, 1, us / 1000);
 	} else if (!strcmp(call, "recvfrom")) {
-		if (!ends[1] && socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends))
-			err(1, "socketpair");
 		setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &short_time, sizeof(short_time));
 		syscall(SYS_recvfrom, ends[0], &byte, 1, 0, NULL, NULL);
 	} else {
@@ -194,6 +192,10 @@ void prepare(const struct step *step)
 	sigemptyset(&nobody);
 	sigaddset(&nobody, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &nobody, NULL);
+	if (!strcmp(step->what, "recvfrom") && socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends))
+		err(1, "socketpair");
+	if (!strcmp(step->what, "epoll_wait"))
+		events = epoll_create1(EPOLL_CLOEXEC);
 	if (!strncmp(step->verb, "open", 4))
 		close(open(step->what, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	if (!strcmp(step->verb, "late") || !strcmp(step->verb, "pushed"))

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# watch.sh SCRIPT [SEED]: a day of the service in a control group of its own, watched by one of your scripts. What
-# that answers comes first, and then what the service says of itself, in the order of what it is about. Complete.
+# watch.sh SCRIPT [SEED]: a day of the service in a control group of its own, watched by one of your scripts.
+# What that answers comes first, and then what the service says of itself. Complete.
 cd "$(dirname "$0")" || exit
 group=/sys/fs/cgroup/day-$$
 place=$(mktemp -d)
