@@ -87,11 +87,50 @@ def left(lab, guest, stacks, workload, drawn, orders):  # noqa: PLR0917 - each i
     files = {f"klab/{name}": built.file(name) for name in lab.spec.workspace if name != "service.c"}
     files |= {"klab/service": built.file("service"), "klab/orders": orders[0], "klab/made": drawn["text"]}
     files |= {f"klab/{which}": stacks.lines(lab.random, drawn[which]) for which in ("before", "after")}
-    calls = lab.random.randrange(*CALLS)
-    ran = guest(f"bash /klab/day.sh {MS} {calls}", files={**workload, **files}, base="debian")
-    found = {name: data.decode(errors="replace") for name, data in ran.results.items()}
-    statuses = dict(re.findall(r"^([\w-]+): (\d+)$", ran.output.decode(errors="replace"), re.M))
-    return found | {f"{name}.status": status for name, status in statuses.items()}
+    script = f"bash /klab/day.sh {MS} {lab.random.randrange(*CALLS)}"
+
+    def day():
+        ran = guest(script, files={**workload, **files}, base="debian")
+        found = {name: data.decode(errors="replace") for name, data in ran.results.items()}
+        statuses = dict(re.findall(r"^([\w-]+): (\d+)$", ran.output.decode(errors="replace"), re.M))
+        return found | {f"{name}.status": status for name, status in statuses.items()}
+
+    # A busy computer gives an emulated clock its time in lumps: whoever seems wrong has a second day.
+    first = day()
+    if off(first, stacks, drawn) < NEAR:
+        return first
+    return min(first, day(), key=lambda one: off(one, stacks, drawn))
+
+
+def ways(drawn):
+    """{what a way is called: whether a stack belongs to it}, in the order of the times that they took."""
+    outer, other, spin, fill = drawn["functions"].values()
+    # One calls the other: side by side, and in this order. Of the thread its name comes first.
+    return {
+        f"{outer} calls {spin}": lambda stack: f";{outer};{spin}" in stack,
+        f"{other} calls {spin}": lambda stack: f";{other};{spin}" in stack,
+        f"{outer} calls {fill}": lambda stack: f";{outer};{fill}" in stack,
+        f"{spin} in {drawn['thread']}": lambda s: s.startswith(f"{drawn['thread']};") and spin in s,
+    }
+
+
+def parts(found, times, drawn):
+    """[(way, its part of the samples, its part of the time)] of the functions that were drawn."""
+    _, _, spin, fill = drawn["functions"].values()
+    mine = {stack: count for stack, count in found.items() if spin in stack or fill in stack}
+    total = sum(mine.values()) or 1
+    return [
+        (way, sum(count for stack, count in mine.items() if belongs(stack)) / total, time / sum(times))
+        for (way, belongs), time in zip(ways(drawn).items(), times, strict=True)
+    ]
+
+
+def off(left, stacks, drawn):
+    """How far the samples are from where the time went; nothing where there are none to judge."""
+    found = stacks.folded(left.get("script", ""))
+    if not found or len(left.get("truth", "").split()) < 2 + WAYS:
+        return 0.0
+    return max(abs(part - right) for _, part, right in parts(found, spent(left), drawn))
 
 
 def printed(left, name, what):
@@ -127,22 +166,14 @@ def test_sampled(left, stacks):
 
 def test_ways(left, stacks, drawn):
     found, times = recorded(left, stacks), spent(left)
-    outer, other, spin, fill = drawn["functions"].values()
-    # One calls the other: side by side, and in this order. Of the thread its name comes first.
-    ways = {
-        f"{outer} calls {spin}": lambda stack: f";{outer};{spin}" in stack,
-        f"{other} calls {spin}": lambda stack: f";{other};{spin}" in stack,
-        f"{outer} calls {fill}": lambda stack: f";{outer};{fill}" in stack,
-        f"{spin} in {drawn['thread']}": lambda s: s.startswith(f"{drawn['thread']};") and spin in s,
-    }
-    mine = {stack: count for stack, count in found.items() if spin in stack or fill in stack}
-    total = sum(mine.values()) or 1
     most = sorted(found, key=found.get)[-2:]
-    for (way, belongs), time in zip(ways.items(), times, strict=True):
-        part, right = sum(n for stack, n in mine.items() if belongs(stack)) / total, time / sum(times)
+    for way, part, right in parts(found, times, drawn):
         expect.holds(abs(part - right) < NEAR, f"the samples are where the time went: {way}",
                      observed=f"{part:.0%}; most samples: {most}", expected=f"{right:.0%}",
                      look="record.sh: the stack, threads, the event")  # fmt: skip
+    _, _, spin, fill = drawn["functions"].values()
+    mine = {stack: count for stack, count in found.items() if spin in stack or fill in stack}
+    total = sum(mine.values()) or 1
     kernel = sum(n for stack, n in mine.items() if f";{fill};" in stack and stack.endswith("_[k]"))
     expect.holds(kernel / total > times[2] / sum(times) / 2,
                  "samples lie in the kernel, above the function that called it",
@@ -260,7 +291,10 @@ def test_service(left, orders):
     there = slice(wrong[0], wrong[0] + 1) if wrong else slice(0)
     expect.holds(not wrong, "the service answers as it did", observed=f"line {wrong[:1]}: {lines[there]}",
                  expected=str(right[there]), look="service.c and its head")  # fmt: skip
-    used = {which: sum(map(float, left[f"{which}.time"].split()[:2])) for which in ("slow", "service")}
+    used = {
+        which: min(sum(map(float, turn.split())) for turn in left[f"{which}.time"].splitlines())
+        for which in ("slow", "service")
+    }
     if used["slow"] < 0.2:
         expect.cannot_tell(f"the starter's service needs no more than {used['slow']} s here")
     expect.holds(used["service"] * FASTER < used["slow"], "the service has become much faster",

@@ -23,6 +23,7 @@ tried fold sh -c 'exec python3 -S fold.py </tmp/both'
 tried flame python3 -S flame.py after
 tried diff python3 -S flame.py before after
 TIMEFORMAT='%U %S'
-for which in slow service; do
-  { time tried "$which" "./$which" orders; } 2>"out/$which.time"
+# The quickest of three turns is the one that others at work on this computer have disturbed least.
+for which in slow service slow service slow service; do
+  { time tried "$which" "./$which" orders; } 2>>"out/$which.time"
 done
