@@ -74,25 +74,41 @@ def ran(lab, guest, begun, plans):
     built = lab.restored().make()
     files = {f"klab/{name}": built.file(name) for name in ("service", *begun)}
     files["klab/day.sh"] = lab.spec.folder / "grader/day.sh"
-    done = guest(f"bash /klab/day.sh {' '.join(begun)}", files={**files, **plans}, needs=("kheaders",),
-                 base="debian", memory=MEMORY, deadline_s=DEADLINE_S)  # fmt: skip
-    left = {name: data.decode(errors="replace") for name, data in done.results.items()}
-    return left | {"": done.output.decode(errors="replace")}
+
+    def days():
+        done = guest(f"bash /klab/day.sh {' '.join(begun)}", files={**files, **plans}, needs=("kheaders",),
+                     base="debian", memory=MEMORY, deadline_s=DEADLINE_S)  # fmt: skip
+        left = {name: data.decode(errors="replace") for name, data in done.results.items()}
+        return left | {"": done.output.decode(errors="replace")}
+
+    # On a busy computer others wait as long as who should wait longest: then the days begin anew.
+    first = days()
+    fair = all(clear(counted(first, n, QUESTIONS[name]), QUESTIONS[name]) for n in DAYS for name in begun)
+    return first if fair else days()
 
 
-def truth(ran, n, question):
+def counted(ran, n, question):
     """{key: value} by the service's own account of a day."""
     found, calls = Counter(), Counter()
-    said = ran.get(f"truth-{n}", "")
-    if re.search(r"^unsure \w+ [1-9]", said, re.M) and question.kind == "children":
-        expect.cannot_tell("the computer is so slow that it cannot be told which children were short-lived")
-    for key, numbers in re.findall(rf"^{question.kind} (\S+) (.*)$", said, re.M):
+    for key, numbers in re.findall(rf"^{question.kind} (\S+) (.*)$", ran.get(f"truth-{n}", ""), re.M):
         *times, value = map(int, numbers.split())
         found[key] += value
         calls[key] += times[0] if times else 0
-    found = {key: value / (calls[key] or 1) for key, value in found.items()}
+    return {key: value / (calls[key] or 1) for key, value in found.items()}
+
+
+def clear(found, question):
+    """Whether one is so far ahead of the others that there is one right answer."""
     second, first = sorted([0, 0, *found.values()])[-2:]
-    if not second or first <= question.ahead * second:
+    return bool(second) and first > question.ahead * second
+
+
+def truth(ran, n, question):
+    """The same, of a day on which it can be told."""
+    if question.kind == "children" and re.search(r"^unsure \w+ [1-9]", ran.get(f"truth-{n}", ""), re.M):
+        expect.cannot_tell("the computer is so slow that it cannot be told which children were short-lived")
+    found = counted(ran, n, question)
+    if not clear(found, question):
         expect.cannot_tell(
             f"day {n} was no fair one: {found or ran[''][-500:]}", look="what else is running here"
         )

@@ -14,6 +14,9 @@ MEMORY, DEADLINE_S = 1024, 300
 # A sum is right within this part of itself, and this part of the whole: watching takes its time, too.
 PART, WHOLE = 0.12, 0.02
 PROCESSOR = 0.1  # of the whole
+# A busy computer gives its emulated clock time in lumps: who is beyond what is allowed, but not so many
+# times beyond it, has a second day.
+NEARLY = 3
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,8 @@ def plans(lab):
     """What the service does, and what the one beside it does."""
     r = lab.random
     # So that no two are alike from run to run, and each is large enough to be seen.
-    heavy = {way: r.uniform(1, 3) for way in WAYS}
+    heavy = {way: r.uniform(1, 3) for way in (*WAYS, "late")}
+    heavy["late"] += 1  # of it the first two milliseconds are sleep
 
     def step(what):
         return f"{what} {int(r.randrange(2500, 6000) * heavy.get(what, 1))}"
@@ -40,25 +44,60 @@ def ran(lab, guest, plans):
     built = lab.restored().make()
     files = {f"klab/{name}": built.file(name) for name in ("service", "offcpu.py")}
     files["klab/day.sh"] = lab.spec.folder / "grader/day.sh"
-    done = guest(
-        "bash /klab/day.sh", files={**files, **plans}, base="debian", memory=MEMORY, deadline_s=DEADLINE_S
-    )
-    left = {name: data.decode(errors="replace") for name, data in done.results.items()}
-    return left | {"status": done.output.decode(errors="replace")}
+
+    def day():
+        done = guest(
+            "bash /klab/day.sh", files={**files, **plans}, base="debian", memory=MEMORY, deadline_s=DEADLINE_S
+        )
+        left = {name: data.decode(errors="replace") for name, data in done.results.items()}
+        return left | {"status": done.output.decode(errors="replace")}
+
+    first = day()
+    return min(first, day(), key=beyond) if 1 < beyond(first) < NEARLY else first
+
+
+def account(said):
+    """What the service says: sums in microseconds, how long each request took; None unless whole."""
+    each = re.findall(r"^request \d+: (\d+) us, processor (\d+), its queue (\d+)$", said, re.M)
+    waits = {way: float(us) for way, us in re.findall(r"^(\w+): (-?\d+)$", said, re.M)}
+    if set(waits) != set(WAYS):
+        return None
+    walls, cpus, queues = ([float(row[n]) for row in each] for n in range(3))
+    return {"walls": walls, "wall": sum(walls), "cpu": sum(cpus), "queue": sum(queues), **waits}
+
+
+def answer(left):
+    """What the student's program says; None unless it is as asked for."""
+    try:
+        word = json.loads(left.get("told", ""))
+        numbers = [word[key] for key in ("requests", "wall_us", "cpu_us", "queue_us")]
+        numbers += [word["waits_us"][way] for way in (*WAYS, "other")]
+        {int(low): int(count) for low, count in word["latency"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    return word if all(isinstance(number, int | float) for number in numbers) else None
+
+
+def allowed(truth, name):
+    """Microseconds by which a sum may be off."""
+    return PART * truth[name] + WHOLE * truth["wall"]
+
+
+def beyond(left):
+    """The largest difference between the two, in what is allowed; nothing where there is none to judge."""
+    word, truth = answer(left), account(left.get("truth", ""))
+    if not (word and truth and truth["wall"]):
+        return 0.0
+    sums = {"wall": word["wall_us"], "queue": word["queue_us"], **word["waits_us"]}
+    return max(abs(sums[name] - truth[name]) / allowed(truth, name) for name in ("wall", "queue", *WAYS))
 
 
 @pytest.fixture(scope="module")
 def told(ran):
     """What the student's program says."""
-    try:
-        word = json.loads(ran.get("told", ""))
-        numbers = [word[key] for key in ("requests", "wall_us", "cpu_us", "queue_us")]
-        numbers += [word["waits_us"][way] for way in (*WAYS, "other")]
-        {int(low): int(count) for low, count in word["latency"].items()}
-        fine = all(isinstance(number, int | float) for number in numbers)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        word, fine = None, False
-    expect.holds("status: 0" in ran["status"] and fine, "offcpu.py ends well and prints one JSON object",
+    word = answer(ran)
+    expect.holds("status: 0" in ran["status"] and word is not None,
+                 "offcpu.py ends well and prints one JSON object",
                  observed=f"{ran['status'][-100:]} {(ran.get('told', '') + ran.get('errors', ''))[-500:]}",
                  expected="an object as its head says", look="offcpu.py")  # fmt: skip
     return word
@@ -66,20 +105,16 @@ def told(ran):
 
 @pytest.fixture(scope="module")
 def truth(ran):
-    """What the service says: sums in microseconds, and how long each request took."""
-    said = ran.get("truth", "")
-    each = re.findall(r"^request \d+: (\d+) us, processor (\d+), its queue (\d+)$", said, re.M)
-    waits = {way: float(us) for way, us in re.findall(r"^(\w+): (-?\d+)$", said, re.M)}
-    if set(waits) != set(WAYS):
-        expect.fail("the service begins, and comes to its end", observed=said[-200:], expected="its account",
-                    look="SIGUSR1 in offcpu.py")  # fmt: skip
-    walls, cpus, queues = ([float(row[n]) for row in each] for n in range(3))
-    return {"walls": walls, "wall": sum(walls), "cpu": sum(cpus), "queue": sum(queues), **waits}
+    """What the service says."""
+    found = account(ran.get("truth", ""))
+    if found is None:
+        expect.fail("the service begins, and comes to its end", observed=ran.get("truth", "")[-200:],
+                    expected="its account", look="SIGUSR1 in offcpu.py")  # fmt: skip
+    return found
 
 
 def near(told, truth, name, look, what):
-    least = (1 - PART) * truth[name] - WHOLE * truth["wall"]
-    most = (1 + PART) * truth[name] + WHOLE * truth["wall"]
+    least, most = (truth[name] + sign * allowed(truth, name) for sign in (-1, 1))
     expect.holds(least <= told <= most, what, observed=f"{told} us",
                  expected=f"{truth[name]:.0f} us, from {least:.0f} to {most:.0f}", look=look)  # fmt: skip
 
