@@ -144,9 +144,10 @@ def _step(name: str, want: str, work: Callable[[], Done]) -> Step:
 
 
 def jobs() -> int:
-    """How many labs at a time: one more than cores, as each waits at times, if free memory allows."""
-    pages = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-    return max(1, min((os.cpu_count() or 1) + 1, pages // GUEST))
+    """How many labs at a time: one more than cores, as each waits at times, if available memory allows."""
+    lines = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    available = next(int(words[1]) >> 10 for words in lines if words[0] == "MemAvailable:")
+    return max(1, min((os.cpu_count() or 1) + 1, available // GUEST))
 
 
 def seeds(count: int = SEEDS) -> list[int]:

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Runs in the guest. day.sh NAME...: two services beside each other, each in a control group of its own, and on each
+# Runs in the guest. day.sh NAME...: two services, each in a control group of its own, and on each
 # of them the student's scripts; slowest.py takes both at once. What a service did it tells when all have answered.
 cd /klab || exit
 export PYTHONDONTWRITEBYTECODE=1
@@ -55,11 +55,11 @@ for name; do
 done
 for label in "${!tool[@]}"; do until_line ready "out/$label.said" "${tool[$label]}" $READY; done
 echo "all watch after $SECONDS s"
-echo >&6
-# So that their rivals for a processor do not meet.
-nap 1.5
-echo >&7
-for n in 1 2; do until_line 'done' out/truth-$n "${services[n - 1]}" $((SECONDS + 60)); done
+# One after the other: their rivals for a processor must not meet.
+for n in 1 2; do
+  echo >&$((5 + n))
+  until_line 'done' out/truth-$n "${services[n - 1]}" $((SECONDS + 60))
+done
 nap 0.5
 echo "the days are over after $SECONDS s"
 kill -INT "${tool[@]}" 2>/dev/null
