@@ -83,8 +83,7 @@ def ran(lab, guest, begun, plans):
 
     # On a busy computer others wait as long as who should wait longest: then the days begin anew.
     first = days()
-    fair = all(clear(counted(first, n, QUESTIONS[name]), QUESTIONS[name]) for n in DAYS for name in begun)
-    return first if fair else days()
+    return first if all(fair(first, n, QUESTIONS[name]) for n in DAYS for name in begun) else days()
 
 
 def counted(ran, n, question):
@@ -103,9 +102,20 @@ def clear(found, question):
     return bool(second) and first > question.ahead * second
 
 
+def unsure(ran, n, question):
+    """Whether children lived so long, or seemed to, that nobody knows which were short-lived."""
+    late = re.search(r"^unsure \w+ [1-9]", ran.get(f"truth-{n}", ""), re.M)
+    return bool(late) and question.kind == "children"
+
+
+def fair(ran, n, question):
+    """Whether a day has one right answer."""
+    return clear(counted(ran, n, question), question) and not unsure(ran, n, question)
+
+
 def truth(ran, n, question):
     """The same, of a day on which it can be told."""
-    if question.kind == "children" and re.search(r"^unsure \w+ [1-9]", ran.get(f"truth-{n}", ""), re.M):
+    if unsure(ran, n, question):
         expect.cannot_tell("the computer is so slow that it cannot be told which children were short-lived")
     found = counted(ran, n, question)
     if not clear(found, question):

@@ -85,11 +85,12 @@ static void *work(void *first)
 	double queued;
 
 	prctl(PR_SET_NAME, own->thread);
-	queued = in_queue();
 	for (int n = 0; n < known; n++)
 		if (is_of(&steps[n], own))
 			prepare(&steps[n]);
 	raise_by_one(&day->set);
+	/* Until here nobody watches. */
+	queued = in_queue();
 	until(&day->phase, BEGINS);
 	for (int n = 0; n < known; n++)
 		if (is_of(&steps[n], own))
