@@ -18,7 +18,7 @@ import yaml
 
 from klab import digest as digests
 from klab.errors import KlabError
-from klab.paths import cache_dir, repo_dir
+from klab.paths import brought, cache_dir, repo_dir
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # twenty times quicker where libyaml is there
 
@@ -49,6 +49,8 @@ def _rules(schema: str) -> Any:
 
 def _allowed(path: Path, text: str, schema: str, data: Any) -> bool:
     """Whether the schema allows the file, by a note of an earlier look where there is one."""
+    if brought():  # as it was where that klab came from, and where the validator is
+        return True
     said = digests.of_data([text, _schema(schema)])
     note = cache_dir() / "described" / digests.of_data(str(path.absolute()))
     with suppress(OSError):

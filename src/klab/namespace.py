@@ -77,12 +77,16 @@ def remove(path: Path) -> None:
             step="clean up",
             mend="\n".join(f"umount {point}" for point in mounted),
         )
-    # Nor is one entered that this process does not see.
-    argv = wrap(["rm", "-rf", "--one-file-system", "--", path])
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    # Nor is one entered that this process does not see. What is the user's own needs no namespace, for
+    # which a hypervisor may lack the means.
+    words = ["rm", "-rf", "--one-file-system", "--", str(path)]
+    said = ""
+    for argv in (words, wrap(words)):
+        if path.exists():
+            said = subprocess.run(argv, capture_output=True, text=True, check=False).stderr
     if path.exists():
         raise KlabError(
-            f"cannot remove {path}: {done.stderr.strip()[-500:]}",
+            f"cannot remove {path}: {said.strip()[-500:]}",
             step="clean up",
             mend="look for mounts below it (findmnt) and remove it by hand",
         )

@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+BROUGHT = "brought"  # the file in a checkout's place by which that klab knows
+
 
 def _xdg(ours: str, xdg: str, default: str) -> Path:
     if value := os.environ.get(ours):
@@ -40,6 +42,11 @@ def laid() -> Path | None:
     """The folder in which role micro_guest laid this klab on a lab machine; None for any other klab."""
     folder = Path(__file__).resolve().parents[1]
     return folder if (folder / "laid.json").exists() else None
+
+
+def brought() -> bool:
+    """Whether this klab was brought to a hypervisor (spread/lay.py), without Ansible and graders."""
+    return (repo_dir() / BROUGHT).exists()
 
 
 def data_file(name: str) -> Path:

@@ -210,7 +210,7 @@ def world(
     """So many seats that answer ssh, for user student with the private key beside the public `key`.
 
     This thread stands on their bridge meanwhile, and only there. disk_mib: room on each disk. disk: of
-    an image, else the newest.
+    an image, or a folder with a tree, else that of the newest image.
     Raises KlabError without root, and without an image.
     """
     if os.geteuid():
@@ -224,7 +224,7 @@ def world(
         seats = [Light(n, inner, f"{name}-s{n:02}") for n in range(1, count + 1)]
         there = ["nsenter", "-t", str(inner), "-m", "-n", "-p", "--"]
         make = f"""mkdir -p {PLACE}/tree {PLACE}/seats /run/netns; cat >{PLACE}/keys
-mount -o loop,ro,noload "$1" {PLACE}/tree
+if [ -d "$1" ]; then mount --bind "$1" {PLACE}/tree; else mount -o loop,ro,noload "$1" {PLACE}/tree; fi
 for n in $(seq "$2"); do d={PLACE}/seats/$n; mkdir $d; mount -t tmpfs -o size="$3"m disk $d; done"""
         _run([*there, "sh", "-euc", make, "hub", disk, str(count), str(disk_mib)], key.read_text())
         _run([*there, "ip", "-batch", "-"], _network(count))

@@ -21,6 +21,13 @@ def test_a_tree_is_removed(tmp_path: Path) -> None:
     namespace.remove(tmp_path / "tree")
 
 
+def test_one_s_own_is_removed_without_a_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(namespace, "wrap", lambda words: ["false"])
+    (tmp_path / "tree/deep").mkdir(parents=True)
+    namespace.remove(tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+
+
 def test_a_link_is_removed_and_not_what_it_points_to(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "precious")

@@ -137,6 +137,7 @@ def fetch(
         reached = reach.of(class_, seat)
         return {lab.id: error for lab in there(reached, labs) for error in _fetch(class_, reached, lab)}
 
+    reach.ahead(class_, seats)
     return parallel.over(seats, one)
 
 

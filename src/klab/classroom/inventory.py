@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from klab.classroom.model import EXISTING, Class, Hypervisor, Seat
+from klab.spread.there import PYTHON
 
 CONTROL = "localhost"
 
@@ -64,7 +65,13 @@ def _hypervisor(hypervisor: Hypervisor, *, template: bool) -> dict[str, Any]:
     if not hypervisor.address:
         return shown if hypervisor.name == CONTROL else {**shown, "ansible_connection": "local"}
     user = {"ansible_user": hypervisor.user} if hypervisor.user else {}
-    return {**shown, "ansible_host": hypervisor.address, "ansible_port": hypervisor.port, **user}
+    return {
+        **shown,
+        "ansible_host": hypervisor.address,
+        "ansible_port": hypervisor.port,
+        "ansible_python_interpreter": PYTHON,
+        **user,
+    }
 
 
 def _seat(class_: Class, seat: Seat) -> dict[str, Any]:

@@ -54,7 +54,9 @@ def join(class_: Class, places: Mapping[str, tuple[str, int]]) -> dict[str, bool
         started = [verbs.start(reached, lab) for lab in wanted]
         return changed or any(started)
 
-    return parallel.over([seat for seat in class_.seats if seat.name in places], one)
+    seats = [seat for seat in class_.seats if seat.name in places]
+    reach.ahead(class_, seats)
+    return parallel.over(seats, one)
 
 
 def forget(class_: Class, seats: Iterable[Seat]) -> None:

@@ -9,11 +9,14 @@ there already is kept when it first answers, and a change of it is refused from 
 from __future__ import annotations
 
 import hashlib
+import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from klab import sockets
-from klab.classroom.model import EXISTING, Class, Seat, classes_dir
+from klab.classroom import parallel
+from klab.classroom.model import EXISTING, LOOPBACK, Class, Hypervisor, Seat, classes_dir
 from klab.errors import KlabError
 from klab.machine import keys, model
 
@@ -147,19 +150,52 @@ def _socket(folder: Path) -> Path:
     return sockets.folder() / f"{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}-ssh"
 
 
+def hang_up(seat: Reached) -> None:
+    """Close the shared connection to a seat, before its machine forgets it."""
+    argv = ["ssh", "-F", str(seat.ssh_config), "-O", "exit", seat.name]
+    subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=CONNECT_S)
+
+
 def _jump(class_: Class, seat: Seat) -> str:
-    """The hypervisor as ssh reaches it, where the seat is behind one: by the teacher's own keys."""
-    if not seat.hypervisor:
-        return ""
-    by = class_.hypervisor(seat.hypervisor)
-    if not by.address:
+    """The hypervisor as ssh reaches it, where the seat is behind one: by the teacher's own keys.
+
+    All seats share one connection to it: its sshd takes few at a time.
+    """
+    by = behind(class_, seat)
+    if not by:
         return ""
     settings: dict[str, str | int] = {
         "HostName": by.address,
         "Port": by.port,
         "PasswordAuthentication": "no",
         "ConnectTimeout": CONNECT_S,
+        "ControlMaster": "auto",
+        "ControlPersist": 600,
+        "ControlPath": f'"{_socket(class_.state / by.name)}"',
     }
     if by.user:
         settings["User"] = by.user
     return keys.block(by.name, settings)
+
+
+def behind(class_: Class, seat: Seat) -> Hypervisor | None:
+    """The other computer through which alone the seat can be reached, as its seats listen on its loopback."""
+    by = class_.hypervisor(seat.hypervisor) if seat.hypervisor else None
+    return by if by and by.address and by.listen == LOOPBACK else None
+
+
+def ahead(class_: Class, seats: Iterable[Seat]) -> None:
+    """Open the connections that seats behind hypervisors share, before many ask for them at once.
+
+    One that fails is told by each of its seats.
+    """
+    by_name = {by.name: seat for seat in seats if (by := behind(class_, seat))}
+
+    def one(seat: Seat) -> None:
+        config = of(class_, seat).ssh_config
+        argv = ["ssh", "-F", str(config), "-oBatchMode=yes", seat.hypervisor, "true"]
+        if config.exists():
+            null = subprocess.DEVNULL  # what it leaves behind would hold a pipe open
+            subprocess.run(argv, stdin=null, stdout=null, stderr=null, check=False, timeout=2 * CONNECT_S)
+
+    parallel.over(by_name.values(), one)

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 from klab import catalogue
-from klab.classroom import grade, reach
+from klab.classroom import grade, hypervisors, reach
 from klab.classroom.model import Class, Seat
 from klab.desk import place
 from klab.errors import KlabError
 from klab.machine import lifecycle, model
 
 STEP = "class: restore"
+BRIEFLY_S = 30.0  # for all but the wait for its ssh
 KEPT = "restored"  # in the class's folder: what was on a seat before, by seat and time
 
 
@@ -22,15 +23,16 @@ def run(class_: Class, seat: Seat, *, discard: bool, deadline_s: float) -> tuple
     """Put the seat's machine back to its template's ready point; the labs it has again, and what was kept.
 
     discard: although the seat does not give its labs, which are lost then but for what was
-    fetched before. Raises KlabError, before anything changes, for a seat that no hypervisor of
-    this computer holds, and for one that gives no labs.
+    fetched before. Raises KlabError, before anything changes, for a seat that is no machine of a
+    hypervisor's, and for one that gives no labs.
     """
-    if not model.find(seat.name):
+    other = hypervisors.there(class_.hypervisor(seat.hypervisor)) if seat.hypervisor else None
+    if not (other or model.find(seat.name)):
         raise KlabError(
-            f"{seat.name} is no machine of this computer",
+            f"{seat.name} is no machine that klab has made",
             step=STEP,
             machine=seat.name,
-            mend=f"where it is: klab vm reset --name {seat.name}; then playbooks/classroom_open.yml",
+            mend="playbooks/classroom_open.yml makes those of hypervisors; others are put back by hand",
         )
     reached = reach.of(class_, seat)
     kept = class_.state / KEPT / seat.name / time.strftime("%Y%m%d-%H%M%S")
@@ -50,8 +52,15 @@ def run(class_: Class, seat: Seat, *, discard: bool, deadline_s: float) -> tuple
             )
             raise
     draft.rename(kept)
-    with model.locked(seat.name):
-        lifecycle.reset(model.get(seat.name), deadline_s)
+    reach.hang_up(reached)
+    if other:
+        other.klab(
+            ["vm", "reset", "--name", seat.name, "--timeout", str(deadline_s)],
+            deadline_s=deadline_s + BRIEFLY_S,
+        )
+    else:
+        with model.locked(seat.name):
+            lifecycle.reset(model.get(seat.name), deadline_s)
     for lab_id in there:
         place.put(reached, lab_id, kept / lab_id)
     return there, kept

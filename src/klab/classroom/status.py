@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from klab.catalogue import Lab
-from klab.classroom import health, parallel, reach, results
+from klab.classroom import away, health, parallel, reach, results
 from klab.classroom.gradebook import page
 from klab.classroom.model import Class, Seat
 from klab.classroom.plan import table
@@ -91,6 +91,8 @@ def ask(
     kernel = artefact.find(class_.flavour)
     wanted = str(kernel.manifest["release"]) if kernel else ""
     graded = results.all_of(class_)
+    reach.ahead(class_, seats)
+    away.fetch(class_, seats)  # a hypervisor that is silent is told by its seats
     found = parallel.over(
         seats, lambda seat: health.of(reach.of(class_, seat), deadline_s), jobs=max(1, len(seats))
     )
@@ -115,7 +117,7 @@ def ask(
 def _record(seat: reach.Reached) -> tuple[dict[str, record.Progress], tuple[str, ...]]:
     """What is known of a seat's labs; a broken record is told, and hides no other seat."""
     try:
-        return record.load(seat), ()
+        return away.load(seat), ()
     except KlabError as error:
         return {}, (error.what,)
 

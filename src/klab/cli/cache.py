@@ -12,6 +12,7 @@ import click
 
 from klab import digest as digests
 from klab import namespace, retention, store
+from klab.cli import incoming
 from klab.cli.verb import Outcome, check_option, verb
 from klab.image import claim
 from klab.kernel import btf, outtree, student
@@ -105,6 +106,10 @@ def verify() -> Outcome:
     ]
     message = "\n".join(f"damaged: {name}" for name in damaged) or "every file is as it was stored"
     return Outcome(False, message, {"damaged": damaged}, code=1 if damaged else 0)
+
+
+verb(command, "incoming")(incoming.awaited)
+verb(command, "adopt")(incoming.taken)
 
 
 @verb(command, "prune")

@@ -11,7 +11,18 @@ from typing import Any
 
 import click
 
-from klab.classroom import archive, definition, grade, gradebook, message, parallel, reach, signed, status
+from klab.classroom import (
+    archive,
+    away,
+    definition,
+    grade,
+    gradebook,
+    message,
+    parallel,
+    reach,
+    signed,
+    status,
+)
 from klab.classroom.model import Seat
 from klab.classroom.plan import table
 from klab.cli.class_options import chosen, class_option, failed, labs_of, seat_options, told
@@ -195,9 +206,10 @@ def open_(
         record.close(reached, [lab.id for lab in labs], again=True)
         return any(list(map(functools.partial(verbs.start, reached), labs)))
 
+    unheard = away.close(class_, seats, [lab.id for lab in labs], again=True)
     found = parallel.over(seats, one)
     changed = sum(value is True for value in found.values())
-    return _each(f"{changed} of {len(seats)} seats changed", changed > 0, failed(found))
+    return _each(f"{changed} of {len(seats)} seats changed", changed > 0, unheard | failed(found))
 
 
 @verb(lab_group, "close")
@@ -221,9 +233,10 @@ def close(
         reach.private(reached.record)
         return record.close(reached, [lab.id for lab in labs])
 
+    unheard = away.close(class_, seats, [lab.id for lab in labs])
     found = parallel.over(seats, one)
     changed = sum(value is True for value in found.values())
-    return _each(f"{changed} of {len(seats)} seats changed", changed > 0, failed(found))
+    return _each(f"{changed} of {len(seats)} seats changed", changed > 0, unheard | failed(found))
 
 
 @verb(group, "collect")
@@ -262,7 +275,7 @@ def archive_(where: str, jobs: int, to: Path | None, partial: bool) -> Outcome:
     class_ = definition.load(where)
     labs = labs_of(class_, ["all"])
     done = grade.run(class_, class_.seats, labs, jobs=jobs, tell=_aloud)
-    done.failed |= archive.fetch_left(class_, labs)
+    done.failed |= archive.fetch_left(class_, labs) | away.fetch(class_, class_.seats)
     made = archive.make(class_, gradebook.body(class_, gradebook.labs(class_), done.failed), to)
     data = {
         "archive": str(made.path),

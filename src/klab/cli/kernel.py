@@ -11,7 +11,7 @@ import click
 
 from klab import digest as digests
 from klab import store
-from klab.cli import debug, elsewhere
+from klab.cli import debug, incoming
 from klab.cli.observe import observe
 from klab.cli.programs import programs
 from klab.cli.verb import Outcome, check_option, verb
@@ -121,5 +121,5 @@ def list_all() -> Outcome:
 verb(command, "debug-package")(debug.package)
 verb(command, "observe")(flavour_option(own_option(observe)))
 verb(command, "programs")(flavour_option(programs))
-verb(command, "incoming")(elsewhere.incoming)
-verb(command, "adopt")(elsewhere.adopt)
+verb(command, "incoming")(incoming.kernel_awaited)
+verb(command, "adopt")(incoming.kernel_taken)

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from klab import accel
 from klab.cli.verb import Outcome, check_option, timeout_option
-from klab.machine import libvirt, model, parts, ports, seats, ssh, state
+from klab.desk import record
+from klab.machine import argv, libvirt, model, parts, ports, seats, ssh, state
 
 uri_option = click.option(
     "--uri",
@@ -100,3 +102,30 @@ def hypervisor(uri: str | None) -> Outcome:
     where = uri or libvirt.default_uri()
     versions = libvirt.check(where, accel.probe().accel)
     return Outcome(False, f"{where}: {versions}", {"uri": where, "versions": versions})
+
+
+@click.option("--like", help="A machine whose ready point it must be able to go on from, where there is one.")
+def qemu(like: str | None) -> Outcome:
+    """Tell whether this computer's QEMU can run machines, and by which accelerator.
+
+    Example: klab vm qemu --like kernel-template
+    """
+    version = argv.check(model.find(like) if like else None)
+    verdict = accel.probe()
+    return Outcome(False, f"{version}, {verdict.accel}", {"version": version, "accel": verdict.accel})
+
+
+@click.option("--name", "names", multiple=True, required=True, help="A machine; may be repeated.")
+@click.option("--close", "taken", multiple=True, metavar="LAB", help="Take a lab back from its student.")
+@click.option("--open", "given", multiple=True, metavar="LAB", help="Give it again.")
+def labs(names: tuple[str, ...], taken: tuple[str, ...], given: tuple[str, ...]) -> Outcome:
+    """Tell what was done at this computer's desk, of machines that are there; close or open labs there.
+
+    Example: klab vm labs --name seat1 --close kernel-architecture/lkm-lifecycle
+    """
+    found, changed = {}, False
+    for machine in filter(None, map(model.find, names)):
+        changed |= record.close(machine, taken) | record.close(machine, given, again=True)
+        found[machine.name] = {lab: asdict(done) for lab, done in record.load(machine).items()}
+    lines = [f"{name}: {', '.join(known) or 'no lab'}" for name, known in found.items()]
+    return Outcome(changed, "\n".join(lines), {"labs": found})

@@ -107,6 +107,8 @@ def create(
 
 verb(command, "seat")(seat.seat)
 verb(command, "libvirt")(seat.hypervisor)
+verb(command, "qemu")(seat.qemu)
+verb(command, "labs")(seat.labs)
 
 
 @verb(command, "start")

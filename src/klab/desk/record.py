@@ -19,6 +19,7 @@ from klab import lock
 from klab.errors import KlabError
 from klab.machine.model import Reachable
 
+RECORD = "seat.json"
 CLOSED = "closed"  # the file that names them, one a line
 KEPT = 50  # checks remembered of each lab
 
@@ -51,13 +52,13 @@ class Progress:
 
 
 def _file(machine: Reachable) -> Path:
-    return machine.file("seat.json")
+    return machine.file(RECORD)
 
 
-def load(machine: Reachable) -> dict[str, Progress]:
-    """All labs of the seat by id. Raises KlabError when the record cannot be read."""
+def load(machine: Reachable, name: str = RECORD) -> dict[str, Progress]:
+    """All labs of the seat by id. Raises KlabError when the record, of that name, cannot be read."""
     try:
-        body: dict[str, Any] = json.loads(_file(machine).read_text())
+        body: dict[str, Any] = json.loads(machine.file(name).read_text())
         return {
             lab: Progress(kept["started"], kept["hints"], [Check(**check) for check in kept["checks"]])
             for lab, kept in body.items()
@@ -69,8 +70,8 @@ def load(machine: Reachable) -> dict[str, Progress]:
             f"the record of {machine.name}'s labs cannot be read: {error}",
             step="desk: read the record",
             machine=machine.name,
-            log=_file(machine),
-            mend=f"move {_file(machine)} away; labs on the machine stay as they are",
+            log=machine.file(name),
+            mend=f"move {machine.file(name)} away; labs on the machine stay as they are",
         ) from None
 
 

@@ -26,7 +26,7 @@ from klab.desk import place, record, sweep, tasks
 from klab.errors import KlabError
 from klab.lab import grade, workspace
 from klab.machine.model import Reachable
-from klab.paths import state_dir
+from klab.paths import brought, state_dir
 
 SEEDS = 1 << 31
 
@@ -78,6 +78,13 @@ def check(
 
     One check at a time for each machine: another raises KlabError.
     """
+    if brought():
+        raise KlabError(
+            "the computer that holds this machine has no graders",
+            step="lab: check",
+            machine=machine.name,
+            mend="go on: your teacher's computer checks your files (klab class grade)",
+        )
     with (
         lock.held(machine.file("check.lock"), f"a check on {machine.name}"),
         tempfile.TemporaryDirectory(prefix="klab-check-") as name,

@@ -23,7 +23,18 @@ KIND = "inside"
 NAME = "klab-inside.tar.gz"
 LIBRARIES = ("click", "qemu.qmp", "yaml")  # each does with Python alone
 # Of klab's folders.
-LEFT_OUT = {"archive", "classroom", "cli", "image", "lab", "new", "promise", "testing", "__pycache__"}
+LEFT_OUT = {
+    "archive",
+    "classroom",
+    "cli",
+    "image",
+    "lab",
+    "new",
+    "promise",
+    "spread",
+    "testing",
+    "__pycache__",
+}
 STEP = "guest: pack"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A kernel that another host has built enters the cache whole and verified, or not at all."""
+"""What another computer has made enters the cache whole and verified, or not at all."""
 
 import json
 import shutil
@@ -54,9 +54,10 @@ def test_a_file_that_changed_on_the_way_is_refused(
     (folder / name).chmod(0o644)
     (folder / name).write_bytes(content)
     sandbox.klab("kernel", "adopt", "--digest", digest).refused(
-        f"{name} is not what the builder stored", step="fetch from the builder", mend="start again"
+        f"{name} is not what was stored where it comes from", step="another computer", mend="start again"
     )
-    assert not folder.exists()
+    assert not (folder / name).exists()
+    assert (folder / "vmlinux").exists(), "what is good needs no second copy"
     assert not list(sandbox.cache.glob("kernels/*"))
 
 
@@ -64,10 +65,11 @@ def test_an_incomplete_copy_is_refused(sandbox: Sandbox, laid: tuple[str, Path])
     digest, folder = laid
     (folder / "vmlinux").unlink()
     sandbox.klab("kernel", "adopt", "--digest", digest).refused(
-        "vmlinux is missing", step="fetch", mend="start again"
+        "vmlinux is missing", step="another computer", mend="start again"
     )
+    (folder / "manifest.json").unlink()
     sandbox.klab("kernel", "adopt", "--digest", digest).refused(
-        "manifest.json is missing", step="fetch", mend="start"
+        "manifest.json is missing", step="another computer", mend="start"
     )
 
 
@@ -86,10 +88,12 @@ def test_a_manifest_of_something_else_is_refused(
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").unlink()
     (folder / "manifest.json").write_text(json.dumps({**manifest, key: value}))
-    sandbox.klab("kernel", "adopt", "--digest", digest).refused(what, step="fetch", mend="start again")
+    sandbox.klab("kernel", "adopt", "--digest", digest).refused(
+        what, step="another computer", mend="start again"
+    )
 
 
 def test_what_is_no_digest_is_no_folder(sandbox: Sandbox) -> None:
     sandbox.klab("kernel", "incoming", "--digest", "../../etc").refused(
-        "no digest", step="fetch", mend="64 hex"
+        "no digest", step="another computer", mend="64 hex"
     )
