@@ -149,7 +149,7 @@ def test_a_seat_in_whose_place_another_stands_is_refused(room) -> None:
 
 def test_a_student_who_answers_without_end_stops_nobody(room) -> None:
     assert catalogue.load().labs.keys() == {LAB}
-    for number, name, does in ((0, "uname", "yes"), (1, "df", "sleep 60")):
+    for number, name, does in ((0, "find", "yes"), (1, "df", "sleep 60")):
         liar = f"printf '#!/bin/sh\\nexec {does}\\n' >/usr/local/bin/{name}; chmod 755 /usr/local/bin/{name}"
         room.seats[number].run(liar)
     began = time.monotonic()

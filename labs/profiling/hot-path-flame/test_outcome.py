@@ -200,12 +200,8 @@ def picture(left, stacks, name):
     try:
         return stacks.boxes(text)
     except ValueError as error:
-        expect.fail(
-            f"flame.py draws boxes ({name})",
-            observed=str(error),
-            expected="what its head says",
-            look="flame.py",
-        )
+        expect.fail(f"flame.py draws boxes ({name})", observed=str(error), expected="what its head says",
+                    look="flame.py")  # fmt: skip
 
 
 def differs(left, stacks, drawn, name):
@@ -291,10 +287,8 @@ def test_service(left, orders):
     there = slice(wrong[0], wrong[0] + 1) if wrong else slice(0)
     expect.holds(not wrong, "the service answers as it did", observed=f"line {wrong[:1]}: {lines[there]}",
                  expected=str(right[there]), look="service.c and its head")  # fmt: skip
-    used = {
-        which: min(sum(map(float, turn.split())) for turn in left[f"{which}.time"].splitlines())
-        for which in ("slow", "service")
-    }
+    turns = {which: left[f"{which}.time"].splitlines() for which in ("slow", "service")}
+    used = {which: min(sum(map(float, turn.split())) for turn in turns[which]) for which in turns}
     if used["slow"] < 0.2:
         expect.cannot_tell(f"the starter's service needs no more than {used['slow']} s here")
     expect.holds(used["service"] * FASTER < used["slow"], "the service has become much faster",
