@@ -74,15 +74,23 @@ static struct {
 	atomic_int come;
 } rival = { .one = PTHREAD_MUTEX_INITIALIZER };
 
-static void on_last_cpu(void)
+/* The last processor is for the rival and who meets it; all others go elsewhere, if there is an elsewhere. */
+static void move_to(bool last)
 {
-	long cpu = sysconf(_SC_NPROCESSORS_ONLN) - 1;
+	long count = sysconf(_SC_NPROCESSORS_ONLN);
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	for (long cpu = 0; cpu < count; cpu++)
+		if (count == 1 || (cpu == count - 1) == last)
+			CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
-		err(1, "processor %ld", cpu);
+		err(1, "sched_setaffinity");
+}
+
+void keep_away(void)
+{
+	move_to(false);
 }
 
 static void *be_rival(void *unused)
@@ -90,7 +98,7 @@ static void *be_rival(void *unused)
 	const struct sched_param first = { .sched_priority = 10 };
 
 	prctl(PR_SET_NAME, "rival");
-	on_last_cpu();
+	move_to(true);
 	if (sched_setscheduler(0, SCHED_FIFO, &first))
 		err(1, "sched_setscheduler");
 	for (;;) {
@@ -108,7 +116,7 @@ void meet_rival(void)
 {
 	pthread_t thread;
 
-	on_last_cpu();
+	move_to(true);
 	pthread_mutex_lock(&rival.one);
 	if (!rival.known++ && (sem_init(&rival.asked, 0, 0) || sem_init(&rival.done, 0, 0) ||
 			       pthread_create(&thread, NULL, be_rival, NULL)))
@@ -123,8 +131,9 @@ void face_rival(const struct step *step)
 	rival.come++;
 	pthread_mutex_lock(&rival.one);
 	/* Until all others sleep here, and the last one has gone: nobody else is to be kept from the processor. */
-	for (int n = 0; n == 0 || (n < 20 && rival.come < rival.known); n++)
+	for (int n = 0; n < 20 && rival.come < rival.known; n++)
 		nap(10000);
+	nap(10000);
 	for (int n = 0; n < step->times; n++) {
 		/* Who naps is woken while the rival is at it; who does not is put off at once. */
 		rival.nap = late ? 2000 : 0;
@@ -134,6 +143,7 @@ void face_rival(const struct step *step)
 			nap(4000);
 		while (sem_wait(&rival.done))
 			;
+		nap(1000);
 	}
 	pthread_mutex_unlock(&rival.one);
 }

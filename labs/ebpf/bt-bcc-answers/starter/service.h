@@ -21,8 +21,9 @@ void perform(const struct step *step);
 /* A line of what this process has done: kept until somebody asks. */
 void account(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Steps that take a rival, children or threads. */
+/* Steps that take a rival, children or threads. Who meets no rival keeps away from its processor. */
 void meet_rival(void);
+void keep_away(void);
 void face_rival(const struct step *step);
 void have_children(const struct step *step);
 void have_threads(const struct step *step);

@@ -200,6 +200,8 @@ void prepare(const struct step *step)
 		close(open(step->what, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	if (!strcmp(step->verb, "late") || !strcmp(step->verb, "pushed"))
 		meet_rival();
+	else
+		keep_away();
 }
 
 void clear_up(const struct step *step)
