@@ -29,15 +29,21 @@ def labs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Lab]:
 
 
 @pytest.fixture
-def told(labs: list[Lab], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What `prove` said of the labs, and which it took, in order; no lab is really run."""
-    heard: list[str] = []
+def heard(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which labs `prove` has taken, in order; none is really run."""
+    names: list[str] = []
 
     def run(self: contract.Run, lab: Lab, bench: object) -> Proof:
-        heard.append(lab.name)
+        names.append(lab.name)
         return Proof(lab.id, (), 1.0, 1, "", "", lab.where)
 
     monkeypatch.setattr(contract.Run, "lab", run)
+    return names
+
+
+@pytest.fixture
+def told(labs: list[Lab], heard: list[str]) -> list[str]:
+    """What `prove` said of the labs, and which it took."""
     contract.prove(labs, at_once=1, fresh=True, run=contract.Run([1], tell=heard.append))
     return heard
 
@@ -58,15 +64,8 @@ def test_a_kernel_that_is_not_built_is_named_before_the_first_lab(told: list[str
 
 
 def test_what_waits_longest_for_a_proof_comes_first_where_time_is_short(
-    labs: list[Lab], monkeypatch: pytest.MonkeyPatch
+    labs: list[Lab], heard: list[str]
 ) -> None:
-    heard: list[str] = []
-
-    def run(self: contract.Run, lab: Lab, bench: object) -> Proof:
-        heard.append(lab.name)
-        return Proof(lab.id, (), 1.0, 1, "", "", lab.where)
-
-    monkeypatch.setattr(contract.Run, "lab", run)
     contract.prove(labs, at_once=1, fresh=True, run=contract.Run([1], until=time.time() + 60))
     assert heard == ["new", "minute", "long"]
 

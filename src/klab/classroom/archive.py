@@ -25,12 +25,13 @@ from klab import digest as digests
 from klab.catalogue import Lab
 from klab.classroom import away, grade, gradebook, reach, signed
 from klab.classroom.model import Class, Seat, Student
+from klab.desk import record
 from klab.errors import KlabError
 
 STEP = "class: archive"
 SUMS = "SHA256SUMS"
 HALF = (".new", ".old")  # of a copy that was cut off
-RECORDS = ("seat.json", away.FILE, "closed")  # what a seat's folder holds of the labs
+RECORDS = (record.RECORD, away.FILE, record.CLOSED)  # what a seat's folder holds of the labs
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import click
 
-from klab import digest as digests
 from klab.classroom import definition, hypervisors
 from klab.cli.class_options import chosen, class_option, seat_options, told
 from klab.cli.verb import Outcome, check_option, verb
@@ -57,7 +56,7 @@ def spread(*, name: str, where: str, kernel: str, image: str, check: bool) -> Ou
         done = copies.look(other, entries) if lay.look(other).klab else copies.all_of(entries)
     else:
         done = copies.bring(other, entries)
-    brought = [f"{one.entry.kind} {digests.short(one.entry.digest)}" for one in done.missing]
+    brought = [one.name for one in done.missing]
     did = "would be brought" if check else "brought"
     said = f"{did} to {name}: {', '.join(brought)}, {done.bytes >> 20} MiB" if brought else "all is there"
     return Outcome(bool(brought), said, {"bytes": done.bytes, "brought": brought})

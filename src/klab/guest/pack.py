@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.util
 import io
 import json
 import tarfile
-from pathlib import Path
 
-from klab import store
-from klab.errors import KlabError
+from klab import libraries, store
 from klab.guest import initramfs
 from klab.kernel import supply
 
@@ -35,14 +32,6 @@ LEFT_OUT = {
     "testing",
     "__pycache__",
 }
-STEP = "guest: pack"
-
-
-def _package(name: str) -> Path:
-    found = importlib.util.find_spec(name)
-    if found is None or not found.origin:
-        raise KlabError(f"the library {name} is not here", step=STEP, mend="make bootstrap")
-    return Path(found.origin).parent
 
 
 def _files() -> dict[str, bytes]:
@@ -52,15 +41,13 @@ def _files() -> dict[str, bytes]:
     cmdlines = {name: " ".join(flavours.load(name).cmdline) for name in flavours.names()}
     files = {supply.NOTE: json.dumps({"flavours": cmdlines}, indent=2).encode()}
     files |= {initramfs.NAME: initramfs.ensure().read_bytes()}
-    code = _package("klab")
+    code = libraries.origin("klab").parent
     for path in sorted(code.rglob("*")):
         inside = path.relative_to(code)
         if path.is_file() and not LEFT_OUT & set(inside.parts):
             files[f"klab/{inside}"] = path.read_bytes()
     for name in LIBRARIES:
-        place = _package(name)
-        for path in sorted(place.rglob("*.py")):
-            files[f"{name.replace('.', '/')}/{path.relative_to(place)}"] = path.read_bytes()
+        files |= {place: path.read_bytes() for place, path in libraries.files(name)}
     return files
 
 

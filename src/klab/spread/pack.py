@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import importlib.util
 import io
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from klab import catalogue
-from klab.errors import KlabError
+from klab import catalogue, libraries
 from klab.paths import BROUGHT, repo_dir
 
-STEP = "hypervisor: pack klab"
 LIBRARIES = ("click", "jinja2", "markupsafe", "kconfiglib", "qemu.qmp", "yaml")
 CODE, LIBS = "src", "lib"  # folders in it, from which Python imports
 ANSWERS = ("solution.patch", "wrong", "grader", "test_*.py", "solve.yml")
@@ -32,18 +29,6 @@ class Pack:
 
     data: bytes
     digest: str
-
-
-def _library(name: str) -> Iterator[tuple[str, Path]]:
-    found = importlib.util.find_spec(name)
-    if found is None or not found.origin:
-        raise KlabError(f"the library {name} is not here", step=STEP, mend="make bootstrap")
-    path = Path(found.origin)
-    if path.name != "__init__.py":
-        yield f"{LIBS}/{path.name}", path
-        return
-    for one in sorted(path.parent.rglob("*.py")):
-        yield f"{LIBS}/{name.replace('.', '/')}/{one.relative_to(path.parent)}", one
 
 
 def _below(top: Path, left_out: tuple[str, ...]) -> Iterator[tuple[str, Path]]:
@@ -59,7 +44,8 @@ def files() -> Iterator[tuple[str, Path]]:
         yield f"{CODE}/{name}", path
     yield from _below(repo_dir() / "labs", ("__pycache__", *ANSWERS))
     for library in LIBRARIES:
-        yield from _library(library)
+        for name, path in libraries.files(library):
+            yield f"{LIBS}/{name}", path
 
 
 def make() -> Pack:
