@@ -63,6 +63,18 @@ def test_a_kernel_that_is_not_built_is_named_before_the_first_lab(told: list[str
     assert all(lab.id in line for lab in labs)
 
 
+def test_what_found_an_answer_wrong_is_known_here_or_from_where_it_was_proved(
+    labs: list[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, _, new = labs
+    there = {"starter": "test_of_there", "wrong one": "test_one"}
+    monkeypatch.setattr(proofs.pages, "proved", lambda repo: {lab.id: {"caught": there} for lab in labs})
+    assert proofs.caught(new) == there
+    steps = (Step("starter", GREEN, "", 1.0, test="test_of_here"), Step("solution", GREEN, "", 1.0))
+    proofs.keep(Proof(here.id, steps, 1.0, 1, "", "", "guest"))
+    assert proofs.caught(here) == {**there, "starter": "test_of_here"}
+
+
 def test_what_waits_longest_for_a_proof_comes_first_where_time_is_short(
     labs: list[Lab], heard: list[str]
 ) -> None:

@@ -37,12 +37,19 @@ def graded(
 
 
 def verdict(
-    work: Path, *, limit_s: float = 60, stop: Event | None = None, seed: int = 5, first: bool = False
+    work: Path,
+    *,
+    limit_s: float = 60,
+    stop: Event | None = None,
+    seed: int = 5,
+    first: bool = False,
+    ahead: str = "",
 ) -> grade.Verdict:
     lab = catalogue.load().labs[tinylabs.ID]
-    work.mkdir()
-    workspace.stage(lab, work)
-    return grade.run(lab, work, seed=seed, limit_s=limit_s, stop=stop, first=first)
+    if not work.exists():
+        work.mkdir()
+        workspace.stage(lab, work)
+    return grade.run(lab, work, seed=seed, limit_s=limit_s, stop=stop, first=first, ahead=ahead)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +112,22 @@ def test_who_only_asks_whether_it_fails_hears_the_first(
     said = verdict(tmp_path / "work", first=True)
     assert [seen.word for seen in said.observations] == ["pass", "cannot tell", "fail"]
     assert (said.word, said.reason) == ("fail", "the seed")
+
+
+def test_a_test_can_go_ahead_and_the_others_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails = "expect.equal(lab.seed, 6, 'the seed', look='here')"
+    two = f"{HEAD}\ndef test_a(lab):\n    {SEEN}\n"
+    two += f"@pytest.mark.parametrize('n', [1, 2])\ndef test_b(lab, n):\n    {fails}\n"
+    tinylabs.lay_out(tmp_path, monkeypatch, two)
+    said = verdict(tmp_path / "work", first=True)
+    assert ([seen.test for seen in said.observations], said.test) == (["test_a", "test_b[1]"], "test_b[1]")
+    for ahead, tests in {
+        "test_b[2]": ["test_b[2]"],
+        "test_a": ["test_a", "test_b[1]"],
+        "test_of_old": ["test_a", "test_b[1]"],
+    }.items():
+        said = verdict(tmp_path / "work", first=True, ahead=ahead)
+        assert ([seen.test for seen in said.observations], said.word) == (tests, "fail")
 
 
 def test_a_fixture_that_cannot_tell_fails_no_later_test(

@@ -30,7 +30,7 @@ from klab.testing.observe import CANNOT_TELL as UNSURE
 
 SEEDS = 2  # the solution passes with each of them; every run draws others
 GUEST = 1536  # MiB that one lab's guest and build take
-Done = tuple[str, str]  # the verdict on a step's work, and why
+Done = tuple[str, str, str]  # the verdict on a step's work, why, and the test that called it wrong
 
 
 @dataclass
@@ -71,23 +71,25 @@ class Run:
     def _steps(self, lab: Lab, bench: benches.Bench) -> Iterator[tuple[str, str, Callable[[], Done]]]:
         first, *others = self.seeds
         digest = ""
-        seen: Done = (UNSURE, "")  # of the starter
+        seen: Done = (UNSURE, "", "")  # of the starter
+        caught = proofs.caught(lab)
 
-        def check(seed: int, part: str = grade.OUTCOME, *, red: bool = False) -> Done:
+        def check(seed: int, part: str = grade.OUTCOME, *, red: bool = False, ahead: str = "") -> Done:
             verdict = grade.run(
                 lab, bench.workspace(), seed=seed, machine=bench.machine, part=part, stop=self.stop,
-                first=red or part == grade.ENVIRONMENT, builds=bench.builds,
+                first=red or part == grade.ENVIRONMENT, ahead=ahead, builds=bench.builds,
             )  # fmt: skip
             # Of a right answer that was called wrong, all that is known must stay.
             known = verdict.reason if red else f"{verdict.reason}\n{verdict.detail}".strip()
-            return verdict.word, known
+            return verdict.word, known, verdict.test
 
-        def refused(lay: Callable[[], None], seed: int) -> Callable[[], Done]:
+        def refused(name: str, lay: Callable[[], None] = lambda: None) -> Callable[[], Done]:
             def work() -> Done:
                 lay()
-                word, why = check(seed, red=True)
+                # One failure is all it takes: the test that found it the last time goes ahead.
+                word, why, test = check(first, red=True, ahead=caught.get(name, ""))
                 # A file that does not compile is no answer, and its failing proves nothing.
-                return (RED, f"it does not build: {why}") if BUILDS in why else (word, why)
+                return (RED, f"it does not build: {why}", "") if BUILDS in why else (word, why, test)
 
             return work
 
@@ -95,7 +97,7 @@ class Run:
             nonlocal digest
             changed = bench.start()
             digest = digests.of_tree(bench.workspace())
-            return (PASS, "") if changed else (FAIL, "something is there before the start")
+            return (PASS, "", "") if changed else (FAIL, "something is there before the start", "")
 
         def solved() -> Done:
             bench.solve()
@@ -103,7 +105,7 @@ class Run:
 
         def starter() -> Done:
             nonlocal seen
-            seen = refused(lambda: None, first)()
+            seen = refused("starter")()
             return seen
 
         def reset() -> Done:
@@ -111,17 +113,18 @@ class Run:
             # The same files under the same seed get the same verdict; on a machine more than files counts.
             if not bench.machine and digests.of_tree(bench.workspace()) == digest:
                 return seen
-            return refused(lambda: None, first)()
+            return refused("starter")()
 
         def again() -> Done:
             changed = bench.start() or digests.of_tree(bench.workspace()) != digest
-            return (FAIL, "a second start changed the workspace") if changed else (PASS, "")
+            return (FAIL, "a second start changed the workspace", "") if changed else (PASS, "", "")
 
         yield "start", PASS, start
         yield "environment", PASS, lambda: check(first, grade.ENVIRONMENT)
         yield "starter", FAIL, starter
         for wrong in lab.wrongs:
-            yield f"wrong {wrong.stem}", FAIL, refused(lambda wrong=wrong: bench.lay(wrong), first)  # type: ignore[misc]
+            name = f"wrong {wrong.stem}"
+            yield name, FAIL, refused(name, lambda wrong=wrong: bench.lay(wrong))  # type: ignore[misc]
         yield "solution", PASS, solved
         for seed in others:
             yield f"seed {seed}", PASS, lambda seed=seed: check(seed, grade.REPEAT)  # type: ignore[misc]
@@ -132,12 +135,12 @@ class Run:
 def _step(name: str, want: str, work: Callable[[], Done]) -> Step:
     began = time.monotonic()
     try:
-        word, why = work()
+        word, why, test = work()
     except KlabError as error:
-        word, why = UNSURE, str(error)
+        word, why, test = UNSURE, str(error), ""
     wall = round(time.monotonic() - began, 2)
     if word == want:
-        return Step(name, GREEN, "", wall, saw=why)
+        return Step(name, GREEN, "", wall, saw=why, test=test)
     if word == UNSURE:
         return Step(name, CANNOT_TELL, why or "the check looked at nothing", wall)
     return Step(name, RED, why if word == RED or want == PASS else "it passed, and should not", wall)

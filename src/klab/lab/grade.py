@@ -57,6 +57,11 @@ class Verdict:
         return "" if self.word == PASS else "the grader made no observation"
 
     @property
+    def test(self) -> str:
+        """The test that failed first; empty when none did."""
+        return next((seen.test for seen in self.observations if seen.word == FAIL), "")
+
+    @property
     def detail(self) -> str:
         """What was observed there, as far as it fits a report; empty where nothing was noted."""
         failed = next((seen for seen in self.observations if seen.word == FAIL), None)
@@ -94,6 +99,7 @@ def run(
     limit_s: float = LIMIT_S,
     stop: Event | None = None,
     first: bool = False,
+    ahead: str = "",
     builds: Path | None = None,
 ) -> Verdict:
     """Grade the files in `workspace`; `tell` hears the text form as it comes.
@@ -101,8 +107,9 @@ def run(
     part: outcome, the grader and the silent run under `sanitize`; repeat, the grader alone,
     for other seeds, which that run does not know; environment, what lab.yml claims.
     limit_s: seconds until the run is ended. stop: ends it when it is set. first: the run ends
-    with the first observation that fails, for whoever only asks whether one does. builds: a folder
-    where what was built stays, for another run with the same files.
+    with the first observation that fails, for whoever only asks whether one does. ahead: the name
+    of a test that comes before the others, where that is likely to be the one. builds: a folder where
+    what was built stays, for another run with the same files.
     Raises KlabError only when the grader cannot be started.
     """
     began = time.monotonic()
@@ -122,7 +129,9 @@ def run(
         else:
             flavours = lab.flavours if part == OUTCOME else (lab.kernel,)
             files = tuple(tests(lab, part))
-            job = grader.Job(lab, workspace, seed, machine, files, flavours, first=first, builds=builds)
+            job = grader.Job(
+                lab, workspace, seed, machine, files, flavours, first=first, builds=builds, ahead=ahead
+            )
             if why := grader.run(job, limit_s, stop, hear):
                 hear(Observation(CANNOT_TELL, why))
     verdict = Verdict(

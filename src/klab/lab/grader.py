@@ -39,7 +39,10 @@ _SERVER.set_forkserver_preload(AHEAD)
 
 @dataclass(frozen=True)
 class Job:
-    """One run of pytest: `files` hold the tests, `flavours` are the kernels that they are about."""
+    """One run of pytest: `files` hold the tests, `flavours` are the kernels that they are about.
+
+    ahead: the test that comes first, if there is one of that name.
+    """
 
     lab: Lab
     workspace: Path
@@ -49,6 +52,7 @@ class Job:
     flavours: tuple[str, ...]
     first: bool
     builds: Path | None
+    ahead: str = ""
 
     def words(self) -> list[str]:
         """pytest's words."""
@@ -57,7 +61,7 @@ class Job:
         words += [word for name in LESS for word in ("-p", f"no:{name}")]
         words += ["--klab-first"] if self.first else []
         words += [f"--klab-lab={self.lab.id}", f"--klab-workspace={self.workspace.resolve()}"]
-        words += [f"--klab-seed={self.seed}"]
+        words += [f"--klab-seed={self.seed}", f"--klab-ahead={self.ahead}"]
         words += [f"--klab-machine={self.machine}"] if self.machine else []
         words += [f"--klab-builds={self.builds.resolve()}"] if self.builds else []
         words += [f"--klab-flavour={name}" for name in self.flavours]

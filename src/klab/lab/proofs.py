@@ -33,13 +33,17 @@ USED = "debuggee"  # on which only those depend whose grader names it
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the contract: its verdict, why it is not green, and what the grader saw first."""
+    """A step of the contract: its verdict, why it is not green, and what the grader saw first.
+
+    test: of the grader, the one that called an answer wrong.
+    """
 
     name: str
     word: str
     reason: str
     wall_s: float
     saw: str = ""
+    test: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,16 @@ def took_s(labs: Sequence[Lab]) -> dict[str, float]:
     return there | here
 
 
+def caught(lab: Lab) -> dict[str, str]:
+    """The test that called an answer wrong in the last proof, here or where the committed one was made.
+
+    By the step's name. It may be outdated, and decides nothing but which test comes first.
+    """
+    there = _committed("contract: order").get(lab.id, {}).get("caught", {})
+    here = last(lab)
+    return {**there, **{step.name: step.test for step in (here.steps if here else ()) if step.test}}
+
+
 def valid(lab: Lab) -> Proof | None:
     """The lab's last proof when nothing that it depends on has changed since."""
     known = last(lab)
@@ -214,8 +228,9 @@ def write(proofs: Iterable[Proof], course: catalogue.Course) -> bool:
     for each in proofs:
         if each.word in {GREEN, RED}:
             date = time.strftime("%F", time.gmtime(each.at))
+            tests = {step.name: step.test for step in each.steps if step.test}
             body = {"date": date, "kernel": each.kernel, "verdict": each.word, "wall_s": each.wall_s}
-            new[each.lab] = body
+            new[each.lab] = {**body, "caught": tests}
     path.parent.mkdir(parents=True, exist_ok=True)
     if new != old:
         path.write_text(json.dumps(new, indent=2, sort_keys=True) + "\n")

@@ -39,6 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--klab-workspace", default="", metavar="FOLDER", help="A copy of the student's files.")
     group.addoption("--klab-seed", type=int, default=0, metavar="N", help="What the grader varies by.")
     group.addoption("--klab-first", action="store_true", help="End with the first observation that fails.")
+    group.addoption("--klab-ahead", default="", metavar="TEST", help="This test comes first.")
     group.addoption("--klab-builds", default="", metavar="FOLDER", help="Keep builds there, and reuse them.")
     group.addoption(
         "--klab-observations",
@@ -68,6 +69,11 @@ def _flavour(item: pytest.Item) -> str:
     return str(marker.args[0]) if marker else ""
 
 
+def _name(item: pytest.Item | str) -> str:
+    """A test's name, as observations have it."""
+    return (item if isinstance(item, str) else item.nodeid).rpartition("::")[2]
+
+
 class _Grading:
     """Turns what happens to tests into observations."""
 
@@ -84,15 +90,18 @@ class _Grading:
             print(END, file=self.stream)
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out tests of flavours that this run is not about."""
+        """Leave out tests of flavours that this run is not about; the others in the order asked for."""
         named = config.getoption("klab_flavour")
         other = [item for item in items if named and _flavour(item) not in {"", *named}]
-        items[:] = [item for item in items if item not in other]
+        ahead = config.getoption("klab_ahead")
+        items[:] = sorted(
+            (item for item in items if item not in other), key=lambda item: _name(item) != ahead
+        )
         config.hook.pytest_deselected(items=other)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Observations belong to the test under way."""
-        RECORDER.test = nodeid.rpartition("::")[2]
+        RECORDER.test = _name(nodeid)
 
     def pytest_exception_interact(self, node: pytest.Item, call: pytest.CallInfo[Any]) -> None:
         """What ended a test; what cannot be told ends no more than that."""
