@@ -5,121 +5,21 @@ A real Debian disk with a boot loader, under QEMU with SeaBIOS; kernels are swit
 ssh by playbooks/kernel_boot.yml, as on any machine that klab has not made.
 """
 
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from fixtures import grubdisk
-from klab import accel
-from klab.kernel import artefact
-from klab.machine import argv, disk, keys, lifecycle, ports, process, ssh
-from klab.machine.model import Machine
-from klab.paths import repo_dir
-
-NAME = "grub1"
-PATIENCE_S = 240.0
-INVENTORY = """\
-all:
-  children:
-    builders:
-      hosts:
-        localhost: {{ansible_connection: local, ansible_python_interpreter: {python}}}
-    lab_machines:
-      hosts:
-        {name}:
-          ansible_ssh_args: -F {config}
-          ansible_become: true
-          ansible_python_interpreter: /usr/bin/python3
-"""
-
-
-@dataclass
-class Computer:
-    """The machine, and what people do to it."""
-
-    machine: Machine
-    inventory: Path
-    first: str = ""  # the release it came with
-
-    def says(self, command: str) -> str:
-        return ssh.run(self.machine, command).out.strip()
-
-    def play(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run kernel_boot.yml on it, without vmlinux: 300 MB that no boot needs."""
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "playbooks/kernel_boot.yml"]
-        command += ["-i", str(self.inventory), "-e", "kernel_install_vmlinux=false"]
-        return subprocess.run(
-            [*command, *(word for pair in words for word in ("-e", pair))],
-            cwd=repo_dir(),
-            env={
-                **os.environ,
-                "ANSIBLE_CONFIG": str(repo_dir() / "ansible.cfg"),
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_TIMEOUT": "60",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def console_since(self, mark: int) -> str:
-        return self.machine.console.read_text(errors="replace")[mark:]
-
-
-def words_of(machine: Machine) -> list[str]:
-    """QEMU's words for a machine that boots from its disk, by SeaBIOS."""
-    words = argv.build(machine)
-    for option in ("-bios", "-kernel", "-append"):
-        at = words.index(option)
-        del words[at : at + 2]
-    return words
+from fixtures import grubdisk, grubmachine
+from fixtures.grubmachine import NAME, Computer, lab
 
 
 @pytest.fixture(scope="module")
 def computer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Computer]:
-    folder = tmp_path_factory.mktemp("grub")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KLAB_STATE", str(folder / "state"))
-        verdict = accel.probe()
-        machine = Machine(
-            name=NAME,
-            uuid="0b7c9d46-7f0f-4b62-a6d3-5a7f9a0e6c11",
-            machine_type=argv.machine_type(),
-            memory=1024,
-            cpus=1,  # a second one is felt only where the host has it free
-            ssh_port=ports.pick(2700, ()),
-            gdb_port=ports.pick(2800, ()),
-            accel=verdict.accel,
-            accel_reason=verdict.reason,
-        )
-        machine.dir.mkdir(parents=True)
-        disk.adopt(grubdisk.ensure(), machine.file(disk.BASE))
-        disk.layer(machine, disk.BASE)
-        keys.write(machine)
-        machine.save()
-        hosts = folder / "hosts.yml"
-        hosts.write_text(INVENTORY.format(name=NAME, config=machine.ssh_config, python=sys.executable))
-        process.launch(machine, words_of(machine))
-        try:
-            ssh.wait(machine, PATIENCE_S)
-            made = Computer(machine, hosts)
-            made.first = made.says("uname -r")
-            yield made
-        finally:
-            lifecycle.destroy(NAME)
-
-
-def lab() -> str:
-    return str(artefact.get("lab").manifest["release"])
+    with grubmachine.running(tmp_path_factory.mktemp("grub")) as made:
+        yield made
 
 
 def default(computer: Computer) -> str:

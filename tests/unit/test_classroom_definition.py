@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.rosters import DEFINITION, key, rows, write
-from klab.classroom import definition, placement
+from klab.classroom import definition, inventory, placement, plan
 from klab.classroom.model import EXISTING, LIBVIRT, QEMU, Class
 from klab.errors import KlabError
 from klab.paths import repo_dir
@@ -72,6 +72,19 @@ def test_a_class_of_existing_machines_needs_no_hypervisor(own):
     refused(own, "roster.csv:2: seat 'pc08' is no existing machine: pc07")
 
 
+def test_an_existing_machine_keeps_its_kernel_unless_it_is_to_get_one(own):
+    text = DEFINITION.replace("user: debian}", "user: debian, kernel: boot}\narchive: 192.0.2.1")
+    text = text.replace("existing:", "existing:\n  pc08: {address: 192.0.2.58, user: debian}")
+    class_ = definition.load(write(own, ["ada,Ada,,pc07,,", "bob,Bob,,pc08,,"], definition=text))
+    assert [seat.kernel for seat in class_.seats] == ["boot", "own"]
+    assert inventory.variables(class_)["archive"] == "192.0.2.1"
+    assert inventory.variables(class_)["kernel"]
+    said = plan.text(class_, plan.facts(class_))
+    assert "the kernel of flavour lab is installed and started on k26-pc07\n" in said
+    alone = definition.load(write(own, ["bob,Bob,,pc08,,"], definition=text))
+    assert not inventory.variables(alone)["kernel"], "nobody is to get it"
+
+
 def test_a_hypervisor_alone_is_this_computer(own):
     text = DEFINITION.partition("hypervisors:")[0] + "hypervisors:\n  localhost:\n"
     class_ = definition.load(write(own, rows(1), definition=text))
@@ -101,6 +114,8 @@ MISTAKES = {
     "twice the same": ("192.0.2.11, provider: libvirt", "192.0.2.10", 9, "is hyper1 again"),
     "every address": ("user: klab,", "listen: 0.0.0.0,", 8, "at one address"),
     "existing without user": (", user: debian", "", 11, "user"),
+    "existing, some kernel": ("user: debian", "user: debian, kernel: new", 11, "new"),
+    "archive at no address": ("seat:", "archive: here\nseat:", 6, "archive: here is no IPv4 address"),
     "existing twice": ("  pc07", "  pc06: {address: 192.0.2.57, user: x}\n  pc07", 12, "is pc06 again"),
     "existing, too long": ("pc07", "p" * 28, 11, "cannot be a host name"),
     "hypervisor as a number": ("hyper1", "1", 8, "the name 1 is no text"),

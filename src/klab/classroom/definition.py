@@ -93,16 +93,21 @@ def _hypervisors(source: _Source, body: Mapping[str, Any]) -> tuple[Hypervisor, 
             source.wrong(f"hypervisor {name} is another computer: say its {', '.join(lacks)}", *at)
         if one.uri and one.provider == QEMU:
             source.wrong(f"hypervisor {name}: uri is for provider libvirt", *at, "uri")
-        try:
-            if ipaddress.IPv4Address(one.listen).is_unspecified:
-                source.wrong(f"hypervisor {name}: listen at one address, for cards tell it", *at, "listen")
-        except ValueError:
-            source.wrong(f"hypervisor {name}: {one.listen} is no IPv4 address", *at, "listen")
+        _address(source, f"hypervisor {name}", one.listen, *at, "listen")
         if first := found.get((one.address, one.provider)):
             source.wrong(f"hypervisor {name} is {first} again", *at)
         found[one.address, one.provider] = name
         made.append(one)
     return tuple(made)
+
+
+def _address(source: _Source, whose: str, address: str, *place: Any) -> None:
+    """Note what nobody can be told to reach."""
+    try:
+        if ipaddress.IPv4Address(address).is_unspecified:
+            source.wrong(f"{whose}: listen at one address, for others are told it", *place)
+    except ValueError:
+        source.wrong(f"{whose}: {address} is no IPv4 address", *place)
 
 
 def _existing(source: _Source, body: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -119,7 +124,9 @@ def _existing(source: _Source, body: Mapping[str, Any]) -> dict[str, dict[str, A
 
 
 def _words(source: _Source, body: Mapping[str, Any], course: catalogue.Course) -> None:
-    """Note a flavour or labs that are not there."""
+    """Note a flavour or labs that are not there, and an archive that is at no address."""
+    if address := body.get("archive"):
+        _address(source, "archive", address, "archive")
     names = flavours.names()
     if body.get("flavour", names[0]) not in names:
         source.wrong(f"there is no flavour {body['flavour']!r}: {', '.join(names)}", "flavour")
@@ -191,6 +198,7 @@ def _placed(
         memory=memory,
         cpus=cpus,
         internet=body.get("internet", False),
+        archive=body.get("archive", ""),
         left=tuple(spread.left.items()),
         moved=tuple(spread.moved.items()),
     )

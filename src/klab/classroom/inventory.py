@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from klab.classroom.model import EXISTING, Class, Hypervisor, Seat
+from klab.classroom.model import EXISTING, OWN, Class, Hypervisor, Seat
 from klab.spread.there import PYTHON
 
 CONTROL = "localhost"
@@ -43,6 +43,8 @@ def variables(class_: Class) -> dict[str, Any]:
         "memory": class_.memory,
         "cpus": class_.cpus,
         "virtual": any(seat.provider != EXISTING for seat in class_.seats),
+        "kernel": any(seat.provider != EXISTING or seat.kernel != OWN for seat in class_.seats),
+        "archive": class_.archive,
         "left": dict(class_.left),
     }
 

@@ -10,6 +10,7 @@ from klab.errors import KlabError
 from klab.paths import state_dir
 
 QEMU, LIBVIRT, EXISTING = "qemu", "libvirt", "existing"
+OWN = "own"
 LOOPBACK = "127.0.0.1"
 ACCOUNT = "student"  # who klab logs in as on a machine that it makes
 
@@ -63,6 +64,7 @@ class Seat:
     computer already. hypervisor: the name of the one that holds it, "" for an existing one.
     address, port, user: for ssh to an existing one; those of a virtual machine stand in the
     ssh_config that klab makes with it. memory: MiB; cpus: count; 0 for an existing one.
+    kernel: what is done to that of an existing one: own (nothing), install, boot.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Seat:
     user: str = ACCOUNT
     memory: int = 0
     cpus: int = 0
+    kernel: str = OWN
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Class:
 
     folder: of the definition. labs: selection words, as `klab start` takes them. memory: MiB
     and cpus: count of each virtual seat. internet: whether seats reach beyond this class.
+    archive: an address of this computer where existing ones fetch the kernel, "" for none.
     left: seats that the roster no longer has, though they may hold work, and their hypervisors.
     moved: seats that were on another hypervisor, which is gone, and that one's name.
     """
@@ -96,6 +100,7 @@ class Class:
     memory: int
     cpus: int
     internet: bool = False
+    archive: str = ""
     left: tuple[tuple[str, str], ...] = ()
     moved: tuple[tuple[str, str], ...] = ()
 

@@ -94,6 +94,9 @@ def _notes(class_: Class, plan: dict[str, Any]) -> Iterator[str]:
         yield f"{name} was on {hypervisor}, which no longer holds it: what was done there is not moved"
     for name, hypervisor in plan["left"].items():
         yield f"{name} is no longer in the roster and is kept{f', on {hypervisor}' if hypervisor else ''}"
+    for deed, what in (("install", "installed"), ("boot", "installed and started")):
+        if given := [seat.name for seat in class_.seats if seat.kernel == deed]:
+            yield f"the kernel of flavour {class_.flavour} is {what} on {', '.join(given)}"
     if keyless := [one["login"] for one in plan["seats"] if not one["keys"]]:
         yield f"without a key, so that only the teacher's opens the seat: {', '.join(keyless)}"
     yield from plan["crowded"]
