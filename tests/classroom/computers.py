@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,19 @@ import pytest
 
 from classroom import light
 from classroom.light import Light
+from classroom.machines import Room
 from klab import debtree, store
 from klab import digest as digests
+from klab.classroom import reach
 from klab.kernel import root
-from klab.paths import log_dir
+from klab.paths import log_dir, repo_dir
 
 USER = "student"
 SUITE = "trixie"
-# As docs/guide/instructor.md names them; procps is the tests' own.
+# As docs/guide/instructor.md names them, for libvirt, too; procps is the tests' own.
 PACKAGES = (
     *("openssh-server", "openssh-client", "python3", "qemu-system-x86", "qemu-utils", "rsync"),
-    "procps",
+    *("libvirt-daemon", "libvirt-daemon-driver-qemu", "libvirt-clients", "procps"),
 )
 ACCOUNT = f"useradd --create-home --uid 1000 --shell /bin/bash {USER}"
 DISK_MIB = 8192
@@ -61,6 +63,35 @@ class Computers:
 
     all: list[Light]
     inside: list[str]
+
+
+class Away(Room):
+    """A class that such computers hold, and the computers in the order of `hypervisors`.
+
+    hypervisors: what klab.yml says of each beside its address and user. place: a folder, of which
+    its files take a part; klab's state there must be a state of the test's own.
+    """
+
+    def __init__(
+        self, place: Path, name: str, seats: Sequence[str], made: Computers, hypervisors: dict[str, str]
+    ) -> None:
+        folder = shutil.copytree(repo_dir() / "inventories/classroom", place / "inventory")
+        rows = [f"{seat},{seat.upper()},,,," for seat in seats]
+        (folder / "roster.csv").write_text("\n".join(["login,name,key,seat,group,path", *rows, ""]))
+        lines = [
+            f"  {called}: {{address: {one.address}, user: {USER}, {more}}}\n"
+            for one, (called, more) in zip(made.all, hypervisors.items(), strict=True)
+        ]
+        text = (folder / "klab.yml").read_text().replace("class: kernel\n", f"class: {name}\n")
+        text = text.replace("  localhost: {provider: qemu}\n", "".join(lines))
+        (folder / "klab.yml").write_text(text)
+        super().__init__(folder, made.inside)
+        self.all = made.all
+
+    def run(self, seat: str, command: str, code: int = 0) -> str:
+        """A command of the student's, by the teacher's key and through the hypervisor."""
+        reached = reach.of(self.class_, self.class_.seat(seat))
+        return self.say("ssh", "-F", reached.ssh_config, "-oBatchMode=yes", reached.name, command, code=code)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Seats a and b sit on `far`; `full`, where c is to sit, has little room. In the o
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -18,7 +17,7 @@ import pytest
 from classroom import computers
 from classroom.computers import USER
 from classroom.light import Light
-from classroom.machines import FACTS, LAB, WHO, Room
+from classroom.machines import FACTS, LAB, WHO
 from klab.classroom import reach
 from klab.kernel import artefact
 from klab.machine import model
@@ -34,17 +33,16 @@ ENOUGH_MIB = 200  # of a copy that is cut off
 SENT_S = 300
 
 
-class Away(Room):
+class Two(computers.Away):
     """The class, and the computers that hold it."""
 
-    def __init__(self, folder: Path, made: computers.Computers) -> None:
-        super().__init__(folder, made.inside)
-        self.far, self.full = made.all
+    @property
+    def far(self) -> Light:
+        return self.all[0]
 
-    def run(self, seat: str, command: str, code: int = 0) -> str:
-        """A command of the student's, by the teacher's key and through the hypervisor."""
-        reached = reach.of(self.class_, self.class_.seat(seat))
-        return self.say("ssh", "-F", reached.ssh_config, "-oBatchMode=yes", reached.name, command, code=code)
+    @property
+    def full(self) -> Light:
+        return self.all[1]
 
     def parts(self) -> list[str]:
         """Options that name the kernel and the image of the machines on `far`."""
@@ -53,21 +51,15 @@ class Away(Room):
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
     place = tmp_path_factory.mktemp("away")
-    folder = shutil.copytree(repo_dir() / "inventories/classroom", place / "inventory")
-    (folder / "roster.csv").write_text("login,name,key,seat,group,path\na,A,,,,\nb,B,,,,\nc,C,,,,\n")
+    held = {  # MiB for two seats, and for one
+        "far": "memory: 2600, disk: 6, cpus: 2",
+        "full": "memory: 1300, disk: 6, cpus: 2",
+    }
     with pytest.MonkeyPatch.context() as patch, computers.standing(2, place) as made:
         patch.setenv("KLAB_STATE", str(place / "state"))
-        rooms = {"far": (made.all[0], 2600), "full": (made.all[1], 1300)}  # MiB for two seats, and for one
-        lines = [
-            f"  {name}: {{address: {one.address}, user: {USER}, memory: {memory}, disk: 6, cpus: 2}}\n"
-            for name, (one, memory) in rooms.items()
-        ]
-        text = (folder / "klab.yml").read_text().replace("class: kernel\n", f"class: {NAME}\n")
-        text = text.replace("  localhost: {provider: qemu}\n", "".join(lines))
-        (folder / "klab.yml").write_text(text)
-        yield Away(folder, made)
+        yield Two(place, NAME, ("a", "b", "c"), made, held)
 
 
 def size_mib(computer: Light, path: str) -> int:
@@ -75,14 +67,14 @@ def size_mib(computer: Light, path: str) -> int:
     return int(computer.run(f"du -sm {path} 2>&- | cut -f1").strip() or 0)
 
 
-def test_a_rehearsal_says_what_would_be_sent_and_sends_nothing(room: Away) -> None:
+def test_a_rehearsal_says_what_would_be_sent_and_sends_nothing(room: Two) -> None:
     said = room.play("classroom_open", "--check")
     (sent,) = re.findall(r"would be brought to far: kernels \w+, images \w+, (\d+) MiB", said)
     assert int(sent) > 1000
     assert room.far.run(f"ls -A {HOME}/.cache {HOME}/.local 2>&- || true") == ""
 
 
-def test_one_without_room_costs_its_own_seats_alone(room: Away) -> None:
+def test_one_without_room_costs_its_own_seats_alone(room: Two) -> None:
     room.full.run(f"mkdir {CACHE}; mount -t tmpfs -o size={SMALL_MIB}m,uid=1000,gid=1000 none {CACHE}")
     said = room.play("classroom_open", code=2)
     assert re.search(
@@ -92,7 +84,7 @@ def test_one_without_room_costs_its_own_seats_alone(room: Away) -> None:
     assert size_mib(room.full, f"{CACHE}/klab/work") == 0
 
 
-def test_each_is_itself_on_the_kernel_of_the_class(room: Away) -> None:
+def test_each_is_itself_on_the_kernel_of_the_class(room: Two) -> None:
     facts = [dict(zip(FACTS, room.run(seat, WHO).splitlines(), strict=True)) for seat in ("a", "b")]
     for name in FACTS:
         assert facts[0][name] != facts[1][name], name
@@ -104,7 +96,7 @@ def test_each_is_itself_on_the_kernel_of_the_class(room: Away) -> None:
     assert owners == {USER}
 
 
-def test_only_the_hypervisor_reaches_them(room: Away) -> None:
+def test_only_the_hypervisor_reaches_them(room: Two) -> None:
     config = reach.of(room.class_, room.class_.seat("a")).ssh_config.read_text()
     port = int(re.findall(r"Port (\d+)", config)[0])
     assert f"0100007F:{port:04X} " in room.far.run("cat /proc/net/tcp")
@@ -112,14 +104,14 @@ def test_only_the_hypervisor_reaches_them(room: Away) -> None:
         socket.create_connection((room.far.address, port), timeout=5)
 
 
-def test_a_second_time_changes_nothing(room: Away) -> None:
+def test_a_second_time_changes_nothing(room: Two) -> None:
     room.run("a", f"echo mine >~/labs/{LAB}/mine")
     said = room.play("classroom_open", "--limit", f"{NAME}-a,{NAME}-b")
     assert re.findall(r"changed=(\d+)", said) == ["0", "0"]
     assert room.run("a", f"cat ~/labs/{LAB}/mine") == "mine\n"
 
 
-def test_a_student_s_klab_is_answered_there(room: Away) -> None:
+def test_a_student_s_klab_is_answered_there(room: Two) -> None:
     assert "lkm-lifecycle" in room.run("a", "klab list")
     assert "Hint 1" in room.run("a", "klab hint lkm-lifecycle")
     assert "has no graders" in room.run("a", "klab check lkm-lifecycle", code=1)
@@ -129,7 +121,7 @@ def test_a_student_s_klab_is_answered_there(room: Away) -> None:
     assert "There already" in room.run("a", "klab start lkm-lifecycle")
 
 
-def test_the_class_is_seen_and_its_work_fetched(room: Away, tmp_path: Path) -> None:
+def test_the_class_is_seen_and_its_work_fetched(room: Two, tmp_path: Path) -> None:
     seats = {row["seat"]: row for row in room.klab("status", "--seat", "a", "--seat", "b")["seats"]}
     assert [seats[f"{NAME}-{seat}"]["labs"][LAB] for seat in ("a", "b")] == ["started", "started"]
     assert all(row["up"] for row in seats.values())
@@ -137,7 +129,7 @@ def test_the_class_is_seen_and_its_work_fetched(room: Away, tmp_path: Path) -> N
     assert (tmp_path / f"{NAME}-a/{LAB}/mine").read_text() == "mine\n"
 
 
-def test_one_is_put_back(room: Away) -> None:
+def test_one_is_put_back(room: Two) -> None:
     who = room.run("a", WHO).splitlines()
     room.run("a", f"echo mine >~/labs/{LAB}/mine; sudo sh -c 'echo broken >/etc/nsswitch.conf'")
     assert room.klab("restore", "a")["labs"] == [LAB]
@@ -148,7 +140,7 @@ def test_one_is_put_back(room: Away) -> None:
     assert room.run("a", f"cat ~/labs/{LAB}/mine") == "mine\n"
 
 
-def test_a_copy_that_is_cut_off_goes_on(room: Away) -> None:
+def test_a_copy_that_is_cut_off_goes_on(room: Two) -> None:
     room.full.run(f"umount {CACHE}; chown {USER} {CACHE}")
     words = ["spread", "full", *room.parts()]
     whole = room.klab(*words, "--check")["bytes"]
@@ -169,7 +161,7 @@ def test_a_copy_that_is_cut_off_goes_on(room: Away) -> None:
     assert room.klab(*words)["bytes"] == 0
 
 
-def test_a_byte_that_changed_there_is_noticed(room: Away) -> None:
+def test_a_byte_that_changed_there_is_noticed(room: Two) -> None:
     words = room.parts()
     path = f"{CACHE}/klab/kernels/{words[1]}/bzImage"
     right = room.full.run(f"sha256sum {path}")
@@ -180,7 +172,7 @@ def test_a_byte_that_changed_there_is_noticed(room: Away) -> None:
     assert room.full.run(f"sha256sum {path}") == right
 
 
-def test_the_seat_that_failed_is_made_once_there_is_room(room: Away) -> None:
+def test_the_seat_that_failed_is_made_once_there_is_room(room: Two) -> None:
     room.play("classroom_open", "--limit", f"@{room.class_.state / 'failed'}")
     assert room.run("c", "hostname").strip() == f"{NAME}-c"
     assert (room.class_.state / "failed").read_text() == ""
@@ -188,7 +180,7 @@ def test_the_seat_that_failed_is_made_once_there_is_room(room: Away) -> None:
     assert set(re.findall(r"changed=(\d+)", said)) == {"0"}
 
 
-def test_overnight_they_are_off_and_go_on(room: Away) -> None:
+def test_overnight_they_are_off_and_go_on(room: Two) -> None:
     room.run("a", "nohup sleep 100000 >/dev/null 2>&1 & echo $! >~/pid")
     room.play("classroom_stop")
     assert room.far.run("pgrep qemu-system || true") == ""
@@ -196,7 +188,7 @@ def test_overnight_they_are_off_and_go_on(room: Away) -> None:
     assert "sleep" in room.run("a", "cat /proc/$(cat ~/pid)/comm")
 
 
-def test_the_class_is_closed_and_klab_stays_there(room: Away) -> None:
+def test_the_class_is_closed_and_klab_stays_there(room: Two) -> None:
     room.play("classroom_close")
     (archive,) = (room.class_.state / "archives").glob("*.tar.gz")
     assert room.klab("verify", str(archive))
