@@ -40,7 +40,7 @@ class Room:
     def open(self, *words: str, code: int = 0, **more: object) -> tuple[dict[str, int], str]:
         """Open the class; what was counted for the seat, and what was said."""
         machine = self.computer.machine
-        key = f"-i {machine.dir / 'id_ed25519'} -o UserKnownHostsFile={self.folder / 'known_hosts'}"
+        key = f"-i {machine.dir / 'id_ed25519'} -o UserKnownHostsFile={self.folder.parent / 'known_hosts'}"
         env = {"ANSIBLE_SSH_ARGS": f"{key} -o StrictHostKeyChecking=accept-new", "ANSIBLE_TIMEOUT": "60"}
         given = json.dumps({**LESS, **more})
         recap, said = playbooks.play(
