@@ -43,6 +43,28 @@ def test_labs_are_given_and_taken_back(room, monkeypatch, capsys) -> None:
     assert "mine" in room.seats[1].run(f"cat /home/student/labs/{LAB}/answer")
 
 
+def test_a_lab_that_has_changed_reaches_who_works_on_it(room) -> None:
+    room.klab("lab", "open", LAB, "--seat", "s01", "--seat", "s02")
+    room.write(1, "mine")
+    lab = catalogue.load().labs[LAB].folder
+    (lab / "README.md").write_text((lab / "README.md").read_text().replace("Text.", "Better text.", 1))
+    (lab / "starter/Makefile").write_text("all:\n")
+    place = f"/home/student/labs/{LAB}"
+    assert room.klab("lab", "renew", LAB, "--check")["changed"]
+    assert "Better" not in room.seats[0].run(f"cat {place}/README.md")
+    names = {LAB: ["Makefile", "README.md"]}
+    assert room.klab("lab", "renew", LAB)["renewed"] == {
+        f"{room.class_.name}-{seat}": names for seat in ("s01", "s02")
+    }
+    assert room.seats[0].run(f"cat {place}/answer") == "mine\n"
+    assert "Better" in room.seats[0].run(f"cat {place}/README.md")
+    old = room.seats[0].run("cd /home/student/labs/.before-reset; find . -type f; cat */*/README.md")
+    assert "README.md" in old
+    assert "Better" not in old
+    assert room.seats[0].run(f"stat -c %U {place}/Makefile") == "student\n"
+    assert not room.klab("lab", "renew", LAB)["changed"]
+
+
 def test_the_class_is_seen_at_a_glance(room, tmp_path: Path) -> None:
     room.klab("lab", "open", LAB, "--group", "g1")
     room.seats[1].stop()

@@ -15,6 +15,7 @@ import pytest
 from classroom import machines
 from classroom.machines import FACTS, LAB, WHO, Room
 from klab.classroom import reach
+from klab.kernel import artefact
 from klab.machine import argv, disk, domain, model, process
 
 NAME = "real"
@@ -116,6 +117,18 @@ def test_one_that_burns_all_burns_its_own(room: Room) -> None:
     room.klab("restore", "a")
     assert disk.info(machine)["actual-size"] < 100 << 20
     assert room.run("a", "ls /burnt 2>/dev/null; true") == ""
+
+
+def test_another_kernel_keeps_the_work(room: Room) -> None:
+    room.run("b", f"echo mine >~/labs/{LAB}/mine")
+    room.play("kernel_boot", "--limit", f"{NAME}-b", "-e", "kernel_boot_flavour=stock")
+    assert room.run("b", "uname -r").strip() == artefact.get("stock").manifest["release"]
+    assert room.run("b", f"hostname; cat ~/labs/{LAB}/mine") == f"{NAME}-b\nmine\n"
+    room.play("kernel_boot", "--limit", f"{NAME}-b", "-e", "kernel_boot_flavour=lab")
+    assert room.run("b", f"uname -r; cat ~/labs/{LAB}/mine").split() == [
+        artefact.get("lab").manifest["release"],
+        "mine",
+    ]
 
 
 def test_one_that_was_cut_off_comes_back_with_its_work(room: Room) -> None:

@@ -12,6 +12,7 @@ from klab import catalogue
 from klab.classroom import definition
 from klab.classroom.model import Class, Seat
 from klab.classroom.plan import table
+from klab.cli.verb import Outcome
 from klab.errors import KlabError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,3 +76,9 @@ def told(errors: Mapping[str, KlabError]) -> str:
         for name, error in errors.items()
     ]
     return f"\n\n{table(rows)}"
+
+
+def each(text: str, changed: bool, errors: dict[str, KlabError], **more: Any) -> Outcome:
+    """What was done on many seats, and where it failed."""
+    data = {**more, "errors": {name: error.as_dict() for name, error in errors.items()}}
+    return Outcome(changed, text + told(errors), data, 1 if errors else 0)

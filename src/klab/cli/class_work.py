@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`klab class status`, `grade`, `verify`, `say`, `lab`, `collect` and `archive`: a class at work."""
+"""`klab class status`, `grade`, `verify`, `say`, `collect` and `archive`: a class at work."""
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -25,9 +23,8 @@ from klab.classroom import (
 )
 from klab.classroom.model import Seat
 from klab.classroom.plan import table
-from klab.cli.class_options import chosen, class_option, failed, labs_of, seat_options, told
-from klab.cli.verb import Outcome, check_option, verb
-from klab.desk import record, verbs
+from klab.cli.class_options import chosen, class_option, each, failed, labs_of, seat_options, told
+from klab.cli.verb import Outcome, verb
 from klab.errors import KlabError
 from klab.paths import tilde
 
@@ -171,72 +168,7 @@ def say(text: str, where: str, names: tuple[str, ...], groups: tuple[str, ...], 
     found = parallel.over(chosen(class_, names, groups), one)
     errors = failed(found)
     did = "took the message back from" if clear else "told"
-    return _each(f"{did} {len(found) - len(errors)} of {len(found)} seats", bool(found), errors)
-
-
-def _each(text: str, changed: bool, errors: dict[str, KlabError], **more: Any) -> Outcome:
-    """What was done on many seats, and where it failed."""
-    data = {**more, "errors": {name: error.as_dict() for name, error in errors.items()}}
-    return Outcome(changed, text + told(errors), data, 1 if errors else 0)
-
-
-@group.group("lab")
-def lab_group() -> None:
-    """Give labs to seats, or take them back."""
-
-
-@verb(lab_group, "open")
-@click.argument("words", nargs=-1, required=True)
-@seat_options
-@check_option
-def open_(
-    words: tuple[str, ...], where: str, names: tuple[str, ...], groups: tuple[str, ...], check: bool
-) -> Outcome:
-    """Start labs on seats; what is there already stays.
-
-    Example: klab class lab open lkm-lifecycle --group blue
-    """
-    class_ = definition.load(where)
-    seats, labs = chosen(class_, names, groups), labs_of(class_, words)
-    if check:
-        return Outcome(True, f"would start {len(labs)} labs on {len(seats)} seats")
-
-    def one(seat: Seat) -> bool:
-        reached = reach.of(class_, seat)
-        record.close(reached, [lab.id for lab in labs], again=True)
-        return any(list(map(functools.partial(verbs.start, reached), labs)))
-
-    unheard = away.close(class_, seats, [lab.id for lab in labs], again=True)
-    found = parallel.over(seats, one)
-    changed = sum(value is True for value in found.values())
-    return _each(f"{changed} of {len(seats)} seats changed", changed > 0, unheard | failed(found))
-
-
-@verb(lab_group, "close")
-@click.argument("words", nargs=-1, required=True)
-@seat_options
-@check_option
-def close(
-    words: tuple[str, ...], where: str, names: tuple[str, ...], groups: tuple[str, ...], check: bool
-) -> Outcome:
-    """Take labs back: students keep their files, but can no longer start, check or reset them.
-
-    Example: klab class lab close lkm-lifecycle
-    """
-    class_ = definition.load(where)
-    seats, labs = chosen(class_, names, groups), labs_of(class_, words)
-    if check:
-        return Outcome(True, f"would close {len(labs)} labs on {len(seats)} seats")
-
-    def one(seat: Seat) -> bool:
-        reached = reach.of(class_, seat)
-        reach.private(reached.record)
-        return record.close(reached, [lab.id for lab in labs])
-
-    unheard = away.close(class_, seats, [lab.id for lab in labs])
-    found = parallel.over(seats, one)
-    changed = sum(value is True for value in found.values())
-    return _each(f"{changed} of {len(seats)} seats changed", changed > 0, unheard | failed(found))
+    return each(f"{did} {len(found) - len(errors)} of {len(found)} seats", bool(found), errors)
 
 
 @verb(group, "collect")
@@ -257,7 +189,7 @@ def collect(
     found = parallel.over(chosen(class_, names, groups), lambda seat: grade.collect(class_, seat, labs, to))
     count = sum(len(value) for value in found.values() if not isinstance(value, KlabError))
     folders = {name: value for name, value in found.items() if not isinstance(value, KlabError)}
-    return _each(f"{count} labs of {len(folders)} seats: {tilde(to)}", False, failed(found), folders=folders)
+    return each(f"{count} labs of {len(folders)} seats: {tilde(to)}", False, failed(found), folders=folders)
 
 
 @verb(group, "archive")

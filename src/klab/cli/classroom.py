@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from klab.classroom import definition, plan
-from klab.cli import class_open, class_spread, class_work
+from klab.cli import class_lab, class_open, class_spread, class_work
 from klab.cli.class_options import class_option
 from klab.cli.verb import Outcome, verb
 
@@ -21,6 +21,7 @@ def command() -> None:
 command.commands.update(class_work.group.commands)
 command.commands.update(class_open.group.commands)
 command.commands.update(class_spread.group.commands)
+command.add_command(class_lab.lab_group)
 
 
 @verb(command, "plan")

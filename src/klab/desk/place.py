@@ -38,6 +38,9 @@ mv -T "$t" "$d"; echo made"""
 # $2: where the old folder goes: nothing that a student wrote is lost.
 ASIDE = """set -e; d=$HOME/labs/$1; o=$HOME/labs/.before-reset/$2; [ ! -e "$d" ] || {
 mkdir -p "${o%/*}"; mv -T "$d" "$o"; }"""
+# $2: where what is replaced goes; $3…: the files.
+RENEW = """set -e; d=$HOME/labs/$1; o=$HOME/labs/.before-reset/$2; shift 2; cd "$d"
+for f; do [ ! -e "$f" ] || { mkdir -p "$o"; cp --parents -pP "$f" "$o"; }; done; tar -xf - """
 UPDATE = """tar -xf - -C "$HOME/labs/$1" """
 GET = f"""d=$HOME/labs/$1; [ -d "$d" ] || exit {MISSING}; tar -C "$d" -cf - . | head -c {LIMIT + 1}"""
 
@@ -130,6 +133,11 @@ def update(machine: Whose, lab: str, folder: Path, names: Sequence[str]) -> None
     """Write those files of `folder` into ~/labs/<lab>, over what is there."""
     if names:
         run(machine, UPDATE, lab, send=pack(folder, names))
+
+
+def renew(machine: Whose, lab: str, folder: Path, names: Sequence[str], aside: str) -> None:
+    """The same, and what was there lies in ~/labs/.before-reset/<aside> afterwards."""
+    run(machine, RENEW, lab, aside, *names, send=pack(folder, names))
 
 
 def pack(folder: Path, names: Sequence[str] = (".",)) -> bytes:

@@ -6,6 +6,7 @@
     hint    the next one
     reset   its files as they were at the start; what was there is kept aside, and what its
             programs left in the kernel is taken away
+    renew   all but the student's own files is as the lab has it today; the rest is kept aside
     solve   the reference solution lies there: for teachers and proofs
     collect a copy of the student's files lies on this computer
 
@@ -52,6 +53,36 @@ def reset(machine: Reachable, lab: catalogue.Lab, *, own: bool = True) -> bool:
     return True
 
 
+def renew(machine: Reachable, lab: catalogue.Lab, *, check: bool = False) -> list[str]:
+    """Bring a lab that was started to what it is today; the files that differed. check: change nothing.
+
+    The student's own files stay (`workspace` of lab.yml), and so does what the lab no longer has.
+    """
+    with tempfile.TemporaryDirectory(prefix="klab-lab-") as name:
+        there, today = Path(name, "there"), Path(name, "today")
+        for folder in (there, today):
+            folder.mkdir()
+        if not place.get(machine, lab.id, there):
+            return []
+        workspace.stage(lab, today)
+        files = [path for path in today.rglob("*") if path.is_file()]
+        names = sorted(path.relative_to(today).as_posix() for path in files)
+        changed = [
+            name for name in names if name not in lab.workspace and not _same(there / name, today / name)
+        ]
+        if changed and not check:
+            place.renew(machine, lab.id, today, changed, _aside(lab))
+    return changed
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.is_file() and one.read_bytes() == other.read_bytes()
+
+
+def _aside(lab: catalogue.Lab) -> str:
+    return f"{lab.id}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
 def solve(machine: Reachable, lab: catalogue.Lab, *, own: bool = True) -> bool:
     """The reference solution, by patch or by the lab's own tasks; the student's files are kept aside."""
     _lay(machine, lab, lab.solution if lab.solution.is_file() else None)
@@ -65,10 +96,9 @@ def _own(machine: Reachable, lab: catalogue.Lab, verb: str, wanted: bool) -> Non
 
 
 def _lay(machine: Reachable, lab: catalogue.Lab, patch: Path | None) -> None:
-    aside = f"{lab.id}-{time.strftime('%Y%m%d-%H%M%S')}"
     with tempfile.TemporaryDirectory(prefix="klab-lab-") as folder:
         workspace.stage(lab, Path(folder), patch)
-        place.put_back(machine, lab.id, Path(folder), aside)
+        place.put_back(machine, lab.id, Path(folder), _aside(lab))
 
 
 def check(
