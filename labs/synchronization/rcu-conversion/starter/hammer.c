@@ -222,6 +222,21 @@ static int writes(void *arg)
 	kthread_complete_and_exit(&job->done, 0);
 }
 
+/* What is deleted is freed, sooner or later: ten seconds are later than late. */
+static struct route_stats settled(void)
+{
+	struct route_stats now;
+	unsigned int n;
+
+	for (n = 0; n < 100; n++) {
+		route_stats(&now);
+		if (now.freed + now.live == now.inserted)
+			break;
+		msleep(100);
+	}
+	return now;
+}
+
 static int __init hammer_init(void)
 {
 	int other = num_online_cpus() > 1; /* with one CPU it shows less, but it works */
@@ -244,6 +259,7 @@ static int __init hammer_init(void)
 	wait_for_completion(&jobs[0].done);
 	wrong += jobs[0].wrong;
 
+	settled(); /* or what the lookup had is freed beside the walk, which is to see that nothing is */
 	init_completion(&inside);
 	init_completion(&gone);
 	start(&jobs[1], long_walk, other);
@@ -270,13 +286,7 @@ static int __init hammer_init(void)
 		looked += n < 2 ? jobs[n].count : 0;
 	}
 
-	/* What is deleted is freed, sooner or later: ten seconds are later than late. */
-	for (n = 0; n < 100; n++) {
-		route_stats(&now);
-		if (now.freed + now.live == now.inserted)
-			break;
-		msleep(100);
-	}
+	now = settled();
 	scnprintf(result, sizeof(result),
 		  "lookup_waited=%d lookup_early=%d lookup_intact=%d walk_waited=%d walk_early=%d walk_intact=%d walk_seen=%u wrong=%u looked=%u inserted=%lu live=%lu freed=%lu longest=%u",
 		  lookup_saw.waited, lookup_saw.early, lookup_saw.intact, walk_saw.waited, walk_saw.early,
