@@ -6,6 +6,7 @@ These want the kernel `lab` and some minutes: they run when they are named.
 
 import os
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,7 @@ def check(
     lab = catalogue.load().labs[f"samples/{lab_name}"]
     workspace.stage(lab, folder)
     (folder / source[0]).write_text(source[1])
+    forkserver.ensure_running()  # klab's own, which outlives the check
     # All that the check starts inherits it.
     mark = f"klab-test-{time.monotonic_ns()}"
     mp.setenv("KLAB_TEST_MARK", mark)

@@ -73,6 +73,7 @@ def test_variables_of_the_others(own):
     assert "ansible_user" not in found["hyper2"]
     assert (found["hyper1"]["ansible_port"], found["hyper2"]["ansible_port"]) == (2222, 22)
     assert found["virt"]["ansible_connection"] == "local"
+    assert found["virt"]["ansible_python_interpreter"] == sys.executable
     assert found["virt"]["klab_hypervisor"]["provider"] == "libvirt"
 
 

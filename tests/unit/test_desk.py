@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import tarfile
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from klab import catalogue, sandbox
-from klab.desk import guests, place, record, server, talk
+from klab.desk import call, guests, place, record, server, talk
 from klab.errors import KlabError
 from klab.kernel import artefact
 
@@ -223,3 +224,15 @@ def test_the_console_of_a_lost_guest_is_shown(seat, monkeypatch) -> None:
     with pytest.raises(KlabError, match="was lost"):
         guests.run(seat, "", "lab", ["true"], base="tiny", tell=said.append)
     assert said == [b"a report of many lines\n"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["a\nb", "tab\there", "it's", "\\n", "$'x'", "\x1b[1m", "ä\nö", "\\\\E\n", "two words", "", '"$(id)"'],
+)
+def test_a_word_comes_as_it_was_typed(word: str) -> None:
+    """Whatever bash's printf %q makes of it."""
+    argv = ["bash", "-c", 'printf "%q " "$@"', "bash", "", "", word, "last"]
+    line = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert "\n" not in line
+    assert call.words_of(f"{line}\n") == ["", "", word, "last"]

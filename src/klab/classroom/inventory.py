@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -65,7 +66,9 @@ def _hypervisor(hypervisor: Hypervisor, *, template: bool) -> dict[str, Any]:
     # Both providers' seats of a computer go on from one template, and only one of them makes it.
     shown: dict[str, Any] = {"klab_hypervisor": {**asdict(hypervisor), "template": template}}
     if not hypervisor.address:
-        return shown if hypervisor.name == CONTROL else {**shown, "ansible_connection": "local"}
+        # The Python that has klab, which this is.
+        here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        return shown if hypervisor.name == CONTROL else {**shown, **here}
     user = {"ansible_user": hypervisor.user} if hypervisor.user else {}
     return {
         **shown,
