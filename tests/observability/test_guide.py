@@ -21,7 +21,7 @@ OTHER = "(while sleep 0.3; do /bin/true </etc/hostname; done) & other=$!"
 # By what each block begins with: a part of what it prints.
 SAYS = {
     "ls -lh /sys/kernel/btf/vmlinux": ("struct task_struct {",),
-    "sudo bpftrace -e 'tracepoint:raw_syscalls": ("@[sleep]: ", "true /etc/hostname"),
+    "sudo bpftrace -e 'tracepoint:raw_syscalls": ("@[sleep]: ", "bash /etc/hostname"),
     "echo 0 | sudo tee": ("vfs_read() {",),
     "cat >slow.c": (),
     "./slow & sudo bpftrace": ("@off_us[",),
@@ -69,10 +69,12 @@ def typed(machine_as_new: Machine, tmp_path_factory: pytest.TempPathFactory) -> 
     at = ["-F", str(record.ssh_config)]
     subprocess.run(["scp", "-q", *at, script, f"{record.name}:guide.sh"], check=True, timeout=60)
     done = subprocess.run(
-        ["ssh", *at, record.name, "bash -l guide.sh 2>&1 </dev/null"],
+        # On a terminal, as people are: perf for one writes its data to what is none.
+        ["ssh", "-tt", *at, record.name, "bash -l guide.sh 2>&1 </dev/null"],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, text=True, errors="replace", check=False, timeout=TYPED_S,
     )  # fmt: skip
-    said = re.split(rf"^{BEGUN}\d+\n", done.stdout, flags=re.M)[1:]
+    said = re.split(rf"^{BEGUN}\d+\n", done.stdout.replace("\r\n", "\n"), flags=re.M)[1:]
     assert len(said) == len(parts), done.stdout[-3000:]
     return {block.splitlines()[0]: text for block, text in zip(blocks(), said, strict=True)}
 
