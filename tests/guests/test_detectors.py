@@ -5,6 +5,7 @@ Messages over the network, records that outlive a reboot, switches for messages,
 magic sysrq, what turns a mistake into a panic, and those that notice a standstill.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,11 +136,11 @@ def test_a_mistake_is_a_panic_when_asked(tmp_path: Path, setting: str, crash: st
 LOCKUPS = {
     "hung task": (
         "echo 2 >/proc/sys/kernel/hung_task_timeout_secs; {} state=D time_secs=8",
-        "blocked for more than 2 seconds",
+        r"task modprobe:\d+ blocked for more than 2 seconds",
     ),
     "soft lockup": (
         "echo 2 >/proc/sys/kernel/watchdog_thresh; {} disable_preempt=1 time_secs=9",
-        "BUG: soft lockup",
+        r"BUG: soft lockup - CPU#\d stuck for \d+s! \[modprobe:",
     ),
     "hard lockup": (
         "echo 2 >/proc/sys/kernel/watchdog_thresh; {} disable_irq=1 time_secs=16",
@@ -155,8 +156,11 @@ def test_a_standstill_is_noticed(tmp_path: Path, name: str) -> None:
     script = line.format("modprobe test_lockup")
     ended = run(tmp_path, f"{script}; true", needs=("test_lockup",), cpus=2)
     assert ended.status == 0, ended
-    found = [each for each, (_, word) in LOCKUPS.items() if word and word in ended.console]
-    assert found == ([name] if says else []), ended.console[-3000:]
+    found = {each for each, (_, word) in LOCKUPS.items() if word and re.search(word, ended.console)}
+    # A processor without interrupts is without a scheduler, too: both may be said of it.
+    assert found - ({"soft lockup"} if name == "hard lockup" else set()) == ({name} if says else set()), (
+        ended.console
+    )
 
 
 def test_a_watchdog_that_is_not_fed_resets(tmp_path: Path) -> None:
