@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
-from klab.classroom import lastrun
+from klab.classroom import claim, lastrun
 
 
 class CallbackModule(CallbackBase):
@@ -69,6 +69,7 @@ class CallbackModule(CallbackBase):
                     name, good
                 )
         for state, found in by_class.items():
+            claim.end(Path(state))
             if self._left_out:
                 continue
             failed = lastrun.keep(Path(state), found)

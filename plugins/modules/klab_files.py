@@ -22,12 +22,14 @@ options:
         type: path
         required: true
       state:
-        description: A V(file) has O(files[].content), a V(link) points to O(files[].content).
+        description:
+          - A V(file) has O(files[].content), a V(link) points to O(files[].content).
+          - V(lines) has the lines of O(files[].content) among its own.
         type: str
-        choices: [file, link, directory, absent]
+        choices: [file, lines, link, directory, absent]
         default: file
       content:
-        description: The text of a file or the target of a link.
+        description: The text of a file, the lines or the target of a link.
         type: str
         default: ""
       mode:
@@ -37,6 +39,13 @@ options:
         description: Owner and group of the same name.
         type: str
         default: root
+  accounts:
+    description:
+      - Accounts that shall be there before, each as its line of C(/etc/passwd), and without a password.
+      - Where one is not, nothing is put, and RV(lacks) says which.
+    type: list
+    elements: str
+    default: []
 author: klab contributors
 """
 
@@ -54,6 +63,11 @@ paths:
   type: list
   elements: str
   returned: always
+lacks:
+  description: Those of O(accounts) that are missing or otherwise.
+  type: list
+  elements: str
+  returned: success
 """
 
 # No AnsibleModule: an emulated machine takes three seconds to compile what comes with it,
@@ -65,8 +79,30 @@ import shutil
 import sys
 from pathlib import Path
 
-STATES = ("file", "link", "directory", "absent")
+STATES = ("file", "lines", "link", "directory", "absent")
+ACCOUNTS, PASSWORDS = Path("/etc/passwd"), Path("/etc/shadow")
+NO_PASSWORD = "*"  # locks the password and not the account: sshd still takes keys
 DEFAULTS = {"path": "", "state": "file", "content": "", "mode": "", "owner": "root"}
+
+
+def lacking(accounts: list[str]) -> list[str]:
+    """Those of the accounts that are not as their lines say, or have a password."""
+    if not accounts:
+        return []
+    there = ACCOUNTS.read_text().splitlines()
+    fields = (line.split(":") for line in PASSWORDS.read_text().splitlines())
+    open_ = {each[0] for each in fields if each[1:2] == [NO_PASSWORD]}
+    return [line for line in accounts if line not in there or line.split(":")[0] not in open_]
+
+
+def whole(path: Path, item: dict) -> str:
+    """The content of the file as it shall be."""
+    if item["state"] != "lines":
+        return item["content"]
+    before = "" if path.is_symlink() or not path.is_file() else path.read_text(errors="surrogateescape")
+    there = before.splitlines()
+    lines = [line for line in item["content"].splitlines() if line not in there]
+    return "\n".join([*there, *lines]) + "\n" if lines else before
 
 
 def is_right(path: Path, item: dict, mode: int, uid: int) -> bool:
@@ -82,7 +118,12 @@ def is_right(path: Path, item: dict, mode: int, uid: int) -> bool:
         return False
     if item["state"] == "directory":
         return path.is_dir()
-    return path.is_file() and path.read_bytes() == item["content"].encode()
+    return path.is_file() and path.read_bytes() == raw(whole(path, item))
+
+
+def raw(content: str) -> bytes:
+    """The bytes of a text, also of one that was not UTF-8 when it was read."""
+    return content.encode(errors="surrogateescape")
 
 
 def clear(path: Path) -> None:
@@ -95,7 +136,7 @@ def clear(path: Path) -> None:
 
 def put(path: Path, item: dict, mode: int, uid: int) -> None:
     """Make the path as the item wants it; files and links appear whole."""
-    state = item["state"]
+    state, content = item["state"], whole(path, item)
     if state == "absent" or (state == "directory") != (path.is_dir() and not path.is_symlink()):
         clear(path)
     if state == "absent":
@@ -108,10 +149,10 @@ def put(path: Path, item: dict, mode: int, uid: int) -> None:
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     if state == "link":
-        draft.symlink_to(item["content"])
+        draft.symlink_to(content)
     else:
         draft.touch(mode=0o600)
-        draft.write_bytes(item["content"].encode())
+        draft.write_bytes(raw(content))
         os.chown(draft, uid, uid)
         draft.chmod(mode)
     draft.rename(path)
@@ -128,15 +169,15 @@ def arguments(given: dict) -> tuple[list[dict], str]:
     """The items with their defaults, or what is wrong with them."""
     items = []
     for item in given.get("files") or []:
-        whole = {**DEFAULTS, **{key: value for key, value in item.items() if value is not None}}
-        path = whole["path"]
+        filled = {**DEFAULTS, **{key: value for key, value in item.items() if value is not None}}
+        path = filled["path"]
         if wrong := [str(key) for key in item if key not in DEFAULTS]:
             return [], f"{path}: no such option: {wrong[0]}"
         if not path.startswith("/"):
             return [], f"{path}: no absolute path"
-        if whole["state"] not in STATES:
+        if filled["state"] not in STATES:
             return [], f"{path}: state is none of {', '.join(STATES)}"
-        items.append(whole)
+        items.append(filled)
     return items, "" if items else "files is empty"
 
 
@@ -146,6 +187,9 @@ def run(given: dict) -> dict:
     if wrong:
         return {"failed": True, "msg": wrong}
     check = given.get("_ansible_check_mode", False)
+    lacks = lacking(given.get("accounts") or [])
+    if lacks:
+        return {"changed": False, "paths": [], "lacks": lacks}
     paths, diffs = [], []
     for item in items:
         path = Path(item["path"])
@@ -158,7 +202,7 @@ def run(given: dict) -> dict:
             uid = -1  # would be made before by a real run
         if is_right(path, item, mode, uid):
             continue
-        after = f"-> {item['content']}\n" if item["state"] == "link" else item["content"]
+        after = f"-> {item['content']}\n" if item["state"] == "link" else whole(path, item)
         diffs.append(
             {"before_header": str(path), "after_header": str(path), "before": text(path), "after": after}
         )
@@ -168,7 +212,7 @@ def run(given: dict) -> dict:
                 put(path, item, mode, uid)
             except OSError as error:
                 return {"failed": True, "msg": f"{path}: {error.strerror}", "paths": paths}
-    return {"changed": bool(paths), "paths": paths, "diff": diffs}
+    return {"changed": bool(paths), "paths": paths, "lacks": [], "diff": diffs}
 
 
 def main() -> None:

@@ -5,10 +5,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fixtures import classes
 from fixtures.rosters import DEFINITION, key, rows, write
 from klab.classroom import definition, inventory
 from klab.paths import repo_dir
@@ -49,6 +51,15 @@ def test_hosts_and_groups(own):
     assert inventory.groups(class_)["seats"] == ("virtual_seats", "existing_seats")
     assert inventory.groups(class_)["lab_machines"] == ("seats",)
     assert "group_a" in inventory.groups(class_)
+
+
+def test_those_that_get_the_kernel_are_a_group():
+    class_ = classes.of(
+        *(replace(classes.existing(n), kernel=kernel) for n, kernel in ((1, "own"), (2, "boot")))
+    )
+    found = {host.name: host.groups for host in inventory.hosts(class_)}
+    assert ("kernel_seats" in found["c1-s01"], "kernel_seats" in found["c1-s02"]) == (False, True)
+    assert inventory.groups(class_)["kernel_seats"] == ()
 
 
 def test_variables_of_a_virtual_seat(own):

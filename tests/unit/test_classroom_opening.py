@@ -54,6 +54,18 @@ def test_a_claim_ends_with_its_run(class_: Class, other: subprocess.Popen[str]) 
     assert not claim.release(class_)
 
 
+def test_a_run_ends_its_own_claim_only(
+    class_: Class, other: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim.end(class_.state)
+    assert claim.held(class_)
+    # The plugin ends, in the playbook's process, what a module of that run took.
+    monkeypatch.setattr(claim, "RUNNER", Path(sys.executable).name.encode())
+    claim.take(class_, force=True)
+    claim.end(class_.state)
+    assert claim.held(class_) is None
+
+
 def test_of_another_computer_nobody_knows_whether_it_lives(class_: Class) -> None:
     mine = claim.take(class_)
     body = {"owner": "o", "host": "elsewhere.example.org", "pid": 1, "began": 1, "at": mine.at - 600}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from klab.paths import repo_dir
 
 
 @pytest.fixture(scope="module")
-def run() -> Any:
+def module() -> Any:
     path = repo_dir() / "plugins/modules/klab_files.py"
     spec = importlib.util.spec_from_file_location("klab_files", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
 
-    def call(*files: dict[str, str], check: bool = False) -> dict[str, Any]:
+
+@pytest.fixture(scope="module")
+def run(module: Any) -> Any:
+    def call(*files: dict[str, str], check: bool = False, accounts: Sequence[str] = ()) -> dict[str, Any]:
         items = [{"owner": getpass.getuser(), **item} for item in files]
-        return dict(module.run({"files": items, "_ansible_check_mode": check}))
+        return dict(module.run({"files": items, "accounts": [*accounts], "_ansible_check_mode": check}))
 
     return call
 
@@ -85,9 +90,47 @@ def test_a_path_that_cannot_be_is_named(tmp_path: Path, run: Any) -> None:
     [
         ({"path": "relative"}, "relative: no absolute path"),
         ({"path": "/x", "contents": "typo"}, "/x: no such option: contents"),
-        ({"path": "/x", "state": "dir"}, "/x: state is none of file, link, directory, absent"),
+        ({"path": "/x", "state": "dir"}, "/x: state is none of file, lines, link, directory, absent"),
         ({"path": "/x", "owner": "nobody-of-that-name"}, "/x: there is no user nobody-of-that-name"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(run: Any, item: dict[str, str], why: str) -> None:
     assert run(item) == {"failed": True, "msg": why} | ({"paths": []} if "owner" in item else {})
+
+
+def test_lines_join_those_that_are_there(tmp_path: Path, run: Any) -> None:
+    keys = tmp_path / "keys"
+    item = {"path": str(keys), "state": "lines", "content": "mine\nours\n", "mode": "0600"}
+    assert run(item)["changed"]
+    assert keys.read_text() == "mine\nours\n"
+    keys.write_bytes(b"old \xff\nours")
+    told = run(item, check=True)
+    assert told["diff"][0]["after"].endswith("ours\nmine\n")
+    assert keys.read_bytes() == b"old \xff\nours"
+    assert run(item)["changed"]
+    assert keys.read_bytes() == b"old \xff\nours\nmine\n"
+    assert not run(item)["changed"]
+
+
+def test_nothing_is_put_where_an_account_is_otherwise(
+    tmp_path: Path, run: Any, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "student:x:1000:1000:Student:/home/student:/bin/bash"
+    for name, text in {"ACCOUNTS": f"{line}\n", "PASSWORDS": "student:*:20000::::::\n"}.items():
+        (tmp_path / name).write_text(text)
+        monkeypatch.setattr(module, name, tmp_path / name)
+    file = {"path": str(tmp_path / "file"), "content": "text\n"}
+    for wrong in (
+        {"ACCOUNTS": line.replace("bash", "sh")},
+        {"ACCOUNTS": ""},
+        {"PASSWORDS": "student:$y$j9T$:20000::::::\n"},
+    ):
+        kept = {name: (tmp_path / name).read_text() for name in wrong}
+        for name, text in wrong.items():
+            (tmp_path / name).write_text(text)
+        said = run(file, accounts=[line])
+        assert (said["changed"], said["lacks"]) == (False, [line])
+        assert not (tmp_path / "file").exists()
+        for name, text in kept.items():
+            (tmp_path / name).write_text(text)
+    assert run(file, accounts=[line])["changed"]

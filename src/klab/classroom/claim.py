@@ -51,9 +51,9 @@ def _began(pid: int) -> int:
         return 0
 
 
-def runner() -> int:
-    """The playbook's run that this process belongs to, else the process that called it."""
-    pid, found = os.getppid(), os.getppid()
+def runner(pid: int = 0) -> int:
+    """The playbook's run that process `pid` belongs to, by default the one that called this, else itself."""
+    found = pid = pid or os.getppid()
     while pid > 1:
         try:
             if RUNNER in Path(f"/proc/{pid}/cmdline").read_bytes():
@@ -64,13 +64,17 @@ def runner() -> int:
     return found
 
 
-def held(class_: Class) -> Claim | None:
-    """Who is at work on the class, as far as that run may live."""
+def _read(state: Path) -> Claim | None:
     try:
-        claim = Claim(**json.loads((class_.state / FILE).read_text()))
+        return Claim(**json.loads((state / FILE).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return claim if claim.lives else None
+
+
+def held(class_: Class) -> Claim | None:
+    """Who is at work on the class, as far as that run may live."""
+    claim = _read(class_.state)
+    return claim if claim and claim.lives else None
 
 
 def take(class_: Class, *, force: bool = False) -> Claim:
@@ -92,8 +96,15 @@ def take(class_: Class, *, force: bool = False) -> Claim:
     return mine
 
 
+def end(state: Path) -> None:
+    """End the claim on the class with that state, if it is of the playbook that this process runs."""
+    claim, pid = _read(state), runner(os.getpid())
+    if claim and (claim.host, claim.pid, claim.began) == (socket.gethostname(), pid, _began(pid)):
+        (state / FILE).unlink(missing_ok=True)
+
+
 def release(class_: Class) -> bool:
-    """The end of the run; whether there was a claim."""
+    """Let others at the class; whether there was a claim."""
     path = class_.state / FILE
     there = path.exists()
     path.unlink(missing_ok=True)

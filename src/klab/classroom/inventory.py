@@ -27,7 +27,9 @@ class Host:
 def groups(class_: Class) -> dict[str, tuple[str, ...]]:
     """All groups and the groups that are in them."""
     kinds = ("virtual_seats", "existing_seats")
-    mine: dict[str, tuple[str, ...]] = dict.fromkeys(("control", "builders", "hypervisors", *kinds), ())
+    # The last two: computers that get the class's kernel, and who turns out to have no labs.
+    names = ("control", "builders", "hypervisors", *kinds, "kernel_seats", "seats_without_labs")
+    mine: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
     mine |= {"seats": kinds, "lab_machines": ("seats",)}
     return mine | {seat.student.group: () for seat in class_.seats if seat.student.group}
 
@@ -58,8 +60,9 @@ def hosts(class_: Class) -> Iterator[Host]:
         yield Host(hypervisor.name, ("hypervisors",), _hypervisor(hypervisor, template=first))
     for seat in class_.seats:
         kind = "existing_seats" if seat.provider == EXISTING else "virtual_seats"
+        kernel = ("kernel_seats",) if seat.provider == EXISTING and seat.kernel != OWN else ()
         group = (seat.student.group,) if seat.student.group else ()
-        yield Host(seat.name, (kind, *group), _seat(class_, seat))
+        yield Host(seat.name, (kind, *kernel, *group), _seat(class_, seat))
 
 
 def _hypervisor(hypervisor: Hypervisor, *, template: bool) -> dict[str, Any]:

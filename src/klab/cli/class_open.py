@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`klab class claim`, `release`, `keys` and `join`: what playbooks/classroom_open.yml asks for."""
+"""`klab class claim`, `release`, `begin` and `join`: what playbooks/classroom_open.yml asks for."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from klab.errors import KlabError
 from klab.paths import tilde
 
 group = click.Group()
+force_option = click.option("--force", is_flag=True, help="Although another run is at work, which is dead.")
 
 
 @verb(group, "claim")
 @class_option
-@click.option("--force", is_flag=True, help="Although another run is at work, which is dead.")
+@force_option
 @check_option
 def claim_(*, where: str, force: bool, check: bool) -> Outcome:
     """Be the only run that opens or closes the class; ends by itself with the playbook.
@@ -82,18 +83,20 @@ def forget(*, where: str, names: tuple[str, ...], groups: tuple[str, ...], check
     return Outcome(bool(seats), f"{len(seats)} seats are forgotten")
 
 
-@verb(group, "keys")
+@verb(group, "begin")
 @class_option
+@force_option
 @check_option
-def keys(*, where: str, check: bool) -> Outcome:
-    """Make the keys of the class and its seats, unless they are there.
+def begin(*, where: str, force: bool, check: bool) -> Outcome:
+    """Claim the class, and make the keys of it and its seats unless they are there.
 
-    Example: klab class keys --json
+    Example: klab class begin --json
     """
     class_ = definition.load(where)
     if check:
         empty = {seat.name: {"authorized": [], "host_key": ""} for seat in class_.seats}
         return Outcome(False, f"would make keys of {len(class_.seats)} seats", {"keys": empty})
+    claim.take(class_, force=force)
     return Outcome(False, f"keys of {len(class_.seats)} seats", {"keys": opening.keys(class_)})
 
 
