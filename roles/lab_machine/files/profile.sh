@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# {{ ansible_managed }}
+# From klab, which puts it back.
 case ":$PATH:" in
 *:/usr/sbin:*) ;;
 *) PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH ;;
