@@ -35,7 +35,7 @@ class CallbackModule(CallbackBase):
             (loader.action_loader, ("normal",)),
             (loader.connection_loader, ("ssh", "local")),
             (loader.become_loader, ("sudo",)),
-            (loader.lookup_loader, ("file", "template")),
+            (loader.lookup_loader, ("file",)),
         ):
             for name in names:
                 plugins.get(name, class_only=True)
