@@ -41,11 +41,13 @@ changed:
   returned: always
 """
 
+# No AnsibleModule, as in klab_files: what comes with it takes longer than the call. Ansible calls this kind a
+# module with JSON arguments.
 import json
 import subprocess
 import sys
 
-from ansible.module_utils.basic import AnsibleModule
+DEFAULTS = {"verb": "", "args": {}, "changes": True}
 
 
 def options(args: dict) -> list[str]:
@@ -61,29 +63,31 @@ def options(args: dict) -> list[str]:
     return words
 
 
-def main() -> None:
-    """Run the verb; its JSON becomes the task's result."""
-    module = AnsibleModule(
-        argument_spec={
-            "verb": {"type": "str", "required": True},
-            "args": {"type": "dict", "default": {}},
-            "changes": {"type": "bool", "default": True},
-        },
-        supports_check_mode=True,
-    )
-    command = [sys.executable, "-m", "klab", *module.params["verb"].split(), "--json"]
-    command += options(module.params["args"])
-    if module.check_mode and module.params["changes"]:
+def run(given: dict) -> dict:
+    """Run the verb; its JSON is the task's result."""
+    said = {name: value for name, value in given.items() if not name.startswith("_ansible_")}
+    if wrong := [name for name in said if name not in DEFAULTS]:
+        return {"failed": True, "msg": f"no such option: {wrong[0]}"}
+    asked = {**DEFAULTS, **{name: value for name, value in said.items() if value is not None}}
+    if not asked["verb"] or not isinstance(asked["args"], dict):
+        return {"failed": True, "msg": "verb is wanted, and args is a dictionary"}
+    command = [sys.executable, "-m", "klab", *asked["verb"].split(), "--json", *options(asked["args"])]
+    if given.get("_ansible_check_mode") and asked["changes"]:
         command.append("--check")
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     try:
-        result = json.loads(done.stdout.splitlines()[-1])
+        return dict(json.loads(done.stdout.splitlines()[-1]))
     except (ValueError, IndexError):
-        said = (done.stderr or done.stdout).strip()
-        module.fail_json(msg=f"{' '.join(command)} ended with {done.returncode}: {said}")
-    if result.get("failed"):
-        module.fail_json(**result)
-    module.exit_json(**result)
+        why = (done.stderr or done.stdout).strip()
+        return {"failed": True, "msg": f"{' '.join(command)} ended with {done.returncode}: {why}"}
+
+
+def main() -> None:
+    """Answer Ansible."""
+    # Ansible puts the arguments here, as JSON, because of this marker: <<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>
+    said = run(json.loads("<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>"))
+    print(json.dumps(said))
+    sys.exit(1 if said.get("failed") else 0)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ from pathlib import Path
 
 STATES = ("file", "lines", "link", "directory", "absent")
 ACCOUNTS, PASSWORDS = Path("/etc/passwd"), Path("/etc/shadow")
-NO_PASSWORD = "*"  # locks the password and not the account: sshd still takes keys
+LOCKED = "*"  # locks the password and not the account: sshd still takes keys
 DEFAULTS = {"path": "", "state": "file", "content": "", "mode": "", "owner": "root"}
 
 
@@ -91,7 +91,7 @@ def lacking(accounts: list[str]) -> list[str]:
         return []
     there = ACCOUNTS.read_text().splitlines()
     fields = (line.split(":") for line in PASSWORDS.read_text().splitlines())
-    open_ = {each[0] for each in fields if each[1:2] == [NO_PASSWORD]}
+    open_ = {each[0] for each in fields if each[1:2] == [LOCKED]}
     return [line for line in accounts if line not in there or line.split(":")[0] not in open_]
 
 

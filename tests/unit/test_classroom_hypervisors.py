@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import classes, fakessh
-from klab.classroom import away, hypervisors, inventory, opening, reach, restore
+from klab.classroom import away, hypervisors, inventory, keys, reach, restore
 from klab.classroom.model import QEMU, Class, Hypervisor
 from klab.desk import record
 from klab.errors import KlabError
@@ -37,7 +37,7 @@ def class_(monkeypatch: pytest.MonkeyPatch) -> Class:
     monkeypatch.setattr(hypervisors.accel, "probe", lambda: None)
     made = classes.of(classes.virtual(1, FAR), classes.virtual(2, FAR), classes.virtual(3))
     made = replace(made, hypervisors=(classes.HERE, FAR))
-    opening.keys(made)
+    keys.make(made)
     return made
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import classes
-from klab.classroom import claim, lastrun, opening, reach
+from klab.classroom import claim, keys, lastrun, opening, reach
 from klab.classroom.model import Class
 from klab.errors import KlabError
 from klab.machine import model
@@ -97,8 +97,8 @@ def test_what_failed_is_done_again_and_then_forgotten(class_: Class) -> None:
 
 
 def test_keys_are_made_once(class_: Class) -> None:
-    first = opening.keys(class_)
-    assert opening.keys(class_) == first
+    first = keys.make(class_)
+    assert keys.make(class_) == first
     teacher = reach.client_key(class_).with_suffix(".pub").read_text().strip()
     assert first["c1-s01"]["authorized"] == [teacher]
     assert Path(first["c1-s01"]["host_key"]).stat().st_mode & 0o777 == 0o600
@@ -106,7 +106,7 @@ def test_keys_are_made_once(class_: Class) -> None:
 
 
 def test_a_seat_is_forgotten_when_its_machine_is_gone(class_: Class) -> None:
-    opening.keys(class_)
+    keys.make(class_)
     seat = class_.seats[0]
     machine = Machine(seat.name, "u", "q35", 64, 1, 2299, 1299, "tcg", "a test")
     machine.dir.mkdir(parents=True)

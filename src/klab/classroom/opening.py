@@ -1,35 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a class's opening does on this computer: keys before its machines are made, and labs behind that."""
+"""What a class's opening does once its machines are there, and what its closing forgets."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from klab import catalogue
-from klab.classroom import claim, lastrun, parallel, placement, reach
-from klab.classroom.model import ACCOUNT, EXISTING, Class, Seat
+from klab.classroom import claim, lastrun, parallel, reach
+from klab.classroom.model import ACCOUNT, Class, Seat
 from klab.desk import record, verbs
 from klab.errors import KlabError
 from klab.machine import model
-
-
-def keys(class_: Class) -> dict[str, dict[str, Any]]:
-    """Make the keys of the class and its seats, and keep who sits where.
-
-    Of each seat: `authorized`, the public keys that log in, and `host_key`, the file with its own, empty
-    for a computer that has one.
-    """
-    placement.save(class_)
-    teacher = reach.client_key(class_).with_suffix(".pub").read_text().strip()
-    return {
-        seat.name: {
-            "authorized": [teacher, *seat.student.keys],
-            "host_key": "" if seat.provider == EXISTING else str(reach.host_key(class_, seat)),
-        }
-        for seat in class_.seats
-    }
 
 
 def labs(class_: Class, seat: Seat, course: catalogue.Course) -> list[catalogue.Lab]:

@@ -14,8 +14,10 @@ from klab.cli.verb import Outcome, check_option, verb
 from klab.desk import record, verbs
 from klab.errors import KlabError
 
+group = click.Group()
 
-@click.group("lab")
+
+@group.group("lab")
 def lab_group() -> None:
     """Give labs to seats, renew them, or take them back."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`klab class claim`, `release`, `begin` and `join`: what playbooks/classroom_open.yml asks for."""
+"""`klab class join`, `restore` and `forget`: seats get their labs, are put back, and are no more."""
 
 from __future__ import annotations
 
@@ -7,42 +7,13 @@ import time
 
 import click
 
-from klab.classroom import claim, definition, opening, restore
+from klab.classroom import definition, opening, restore
 from klab.cli.class_options import chosen, class_option, seat_options, told
 from klab.cli.verb import Outcome, check_option, timeout_option, verb
 from klab.errors import KlabError
 from klab.paths import tilde
 
 group = click.Group()
-force_option = click.option("--force", is_flag=True, help="Although another run is at work, which is dead.")
-
-
-@verb(group, "claim")
-@class_option
-@force_option
-@check_option
-def claim_(*, where: str, force: bool, check: bool) -> Outcome:
-    """Be the only run that opens or closes the class; ends by itself with the playbook.
-
-    Example: klab class claim --force
-    """
-    class_ = definition.load(where)
-    other = claim.held(class_)
-    if check:
-        return Outcome(False, f"{other.owner} on {other.host} is at work" if other else "nobody is at work")
-    mine = claim.take(class_, force=force)
-    return Outcome(False, f"class {class_.name} is {mine.owner}'s, on {mine.host}")
-
-
-@verb(group, "release")
-@class_option
-def release(*, where: str) -> Outcome:
-    """Let others open or close the class.
-
-    Example: klab class release
-    """
-    class_ = definition.load(where)
-    return Outcome(False, "it was claimed" if claim.release(class_) else "nobody had claimed it")
 
 
 @verb(group, "restore")
@@ -81,23 +52,6 @@ def forget(*, where: str, names: tuple[str, ...], groups: tuple[str, ...], check
         return Outcome(bool(seats), f"would forget {len(seats)} seats")
     opening.forget(class_, seats)
     return Outcome(bool(seats), f"{len(seats)} seats are forgotten")
-
-
-@verb(group, "begin")
-@class_option
-@force_option
-@check_option
-def begin(*, where: str, force: bool, check: bool) -> Outcome:
-    """Claim the class, and make the keys of it and its seats unless they are there.
-
-    Example: klab class begin --json
-    """
-    class_ = definition.load(where)
-    if check:
-        empty = {seat.name: {"authorized": [], "host_key": ""} for seat in class_.seats}
-        return Outcome(False, f"would make keys of {len(class_.seats)} seats", {"keys": empty})
-    claim.take(class_, force=force)
-    return Outcome(False, f"keys of {len(class_.seats)} seats", {"keys": opening.keys(class_)})
 
 
 @verb(group, "join")

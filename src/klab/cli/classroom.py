@@ -3,52 +3,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from klab.classroom import definition, plan
-from klab.cli import class_lab, class_open, class_spread, class_work
-from klab.cli.class_options import class_option
-from klab.cli.verb import Outcome, verb
+from klab.cli import Lazy
+
+COMMANDS = {
+    "plan": "class_plan",
+    "cards": "class_plan",
+    "hypervisors": "class_spread",
+    "spread": "class_spread",
+    "claim": "class_begin",
+    "begin": "class_begin",
+    "join": "class_open",
+    "release": "class_begin",
+    "status": "class_work",
+    "lab": "class_lab",
+    "say": "class_work",
+    "restore": "class_open",
+    "collect": "class_work",
+    "grade": "class_work",
+    "verify": "class_work",
+    "archive": "class_work",
+    "forget": "class_open",
+}
 
 
-@click.group()
+@click.group(cls=Lazy, modules=COMMANDS)
 def command() -> None:
     """Run a class: many machines from one roster."""
-
-
-command.commands.update(class_work.group.commands)
-command.commands.update(class_open.group.commands)
-command.commands.update(class_spread.group.commands)
-command.add_command(class_lab.lab_group)
-
-
-@verb(command, "plan")
-@class_option
-def plan_(where: str) -> Outcome:
-    """Show who would sit where, and whether it fits; ends with 1 when it does not. Changes nothing.
-
-    Example: klab class plan --class inventories/classroom
-    """
-    class_ = definition.load(where)
-    body = plan.facts(class_)
-    return Outcome(False, plan.text(class_, body), {"plan": body}, 0 if body["fits"] else 1)
-
-
-@verb(command, "cards")
-@class_option
-@click.option("--to", type=click.Path(file_okay=False, path_type=Path), required=True, help="A folder.")
-@click.option(
-    "--per-page", type=click.IntRange(1, 8), default=8, show_default=True, help="Cards on a page of A4."
-)
-def cards_(where: str, to: Path, per_page: int) -> Outcome:
-    """Write a card for each student, to print and cut out, and a page of the class.
-
-    Example: klab class cards --to results/local/cards
-    """
-    from klab.classroom import cards  # noqa: PLC0415 - only cards need templates and QR codes
-
-    files, notes = cards.write(definition.load(where), to, per_page)
-    lines = [*map(str, files), *notes]
-    return Outcome(True, "\n".join(lines), {"files": files, "notes": notes})
