@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=sh
 # From klab, which puts it back.
 case ":$PATH:" in
 *:/usr/sbin:*) ;;
