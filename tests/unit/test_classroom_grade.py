@@ -262,7 +262,9 @@ def test_a_seat_that_the_roster_no_longer_has_is_archived_too(
     tiny_class: Class, tiny_lab: Lab, quick
 ) -> None:
     quick["c1-s09"] = "9"
-    without = replace(tiny_class, left=(("c1-s09", ""), ("c1-s08", "")))
+    without = replace(tiny_class, left=(("c1-s09", ""), ("c1-s08", ""), ("c1-s07", "")))
+    for name in ("c1-s09", "c1-s08"):  # the third was never made, and has nothing to give
+        reach.private(without.seat_dir(name)).joinpath("ssh_config").touch()
     assert list(archive.fetch_left(without, [tiny_lab])) == ["c1-s08"]
     made = archive.make(without, gradebook.body(without, [tiny_lab]))
     with tarfile.open(made.path) as tar:

@@ -59,7 +59,10 @@ def test_those_that_get_the_kernel_are_a_group():
     )
     found = {host.name: host.groups for host in inventory.hosts(class_)}
     assert ("kernel_seats" in found["c1-s01"], "kernel_seats" in found["c1-s02"]) == (False, True)
-    assert inventory.groups(class_)["kernel_seats"] == ()
+    groups = inventory.groups(class_)
+    assert groups["kernel_seats"] == ()
+    assert (groups["play_kernel_seats"], groups["play_existing_seats"]) == (("seats",), ("existing_seats",))
+    assert groups["play_virtual_seats"] == ("virtual_seats",)
 
 
 def test_variables_of_a_virtual_seat(own):

@@ -16,7 +16,7 @@ import io
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,14 @@ class Archive:
     files: int
 
 
+def holding(class_: Class, seats: Iterable[Seat]) -> list[Seat]:
+    """Those that can hold work: klab notes how it reaches a seat before it gives the seat its labs."""
+    return [seat for seat in seats if reach.of(class_, seat).ssh_config.exists()]
+
+
 def fetch_left(class_: Class, labs: Sequence[Lab]) -> dict[str, KlabError]:
     """Fetch what seats hold that the roster no longer has; the errors by seat, or by seat and lab."""
-    seats = [Seat(name, Student("", "", (), name), "", by) for name, by in class_.left]
+    seats = holding(class_, [Seat(name, Student("", "", (), name), "", by) for name, by in class_.left])
     failed: dict[str, KlabError] = {}
     for name, found in grade.fetch(class_, seats, labs).items():
         if isinstance(found, KlabError):

@@ -30,6 +30,11 @@ def groups(class_: Class) -> dict[str, tuple[str, ...]]:
     # The last two: computers that get the class's kernel, and who turns out to have no labs.
     names = ("control", "builders", "hypervisors", *kinds, "kernel_seats", "seats_without_labs")
     mine: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
+    # Whom a play on seats of one kind is for: when all hosts of a play fail Ansible ends the run, and the
+    # others' with it.
+    for kind in (*kinds, "kernel_seats"):
+        those = [seat for seat in class_.seats if kind in _kinds(seat)]
+        mine[f"play_{kind}"] = ("seats",) if 0 < len(those) < len(class_.seats) else (kind,)
     mine |= {"seats": kinds, "lab_machines": ("seats",)}
     return mine | {seat.student.group: () for seat in class_.seats if seat.student.group}
 
@@ -59,10 +64,14 @@ def hosts(class_: Class) -> Iterator[Host]:
         first = next(one for one in class_.hypervisors if one.address == hypervisor.address) is hypervisor
         yield Host(hypervisor.name, ("hypervisors",), _hypervisor(hypervisor, template=first))
     for seat in class_.seats:
-        kind = "existing_seats" if seat.provider == EXISTING else "virtual_seats"
-        kernel = ("kernel_seats",) if seat.provider == EXISTING and seat.kernel != OWN else ()
         group = (seat.student.group,) if seat.student.group else ()
-        yield Host(seat.name, (kind, *kernel, *group), _seat(class_, seat))
+        yield Host(seat.name, (*_kinds(seat), *group), _seat(class_, seat))
+
+
+def _kinds(seat: Seat) -> tuple[str, ...]:
+    if seat.provider != EXISTING:
+        return ("virtual_seats",)
+    return ("existing_seats",) if seat.kernel == OWN else ("existing_seats", "kernel_seats")
 
 
 def _hypervisor(hypervisor: Hypervisor, *, template: bool) -> dict[str, Any]:

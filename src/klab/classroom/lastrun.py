@@ -8,6 +8,7 @@ failed                   the seats whose last run failed, one a line: --limit @T
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from klab.classroom.reach import private, replace
-from klab.paths import tilde
 
 STATE, FAILED = "state.json", "failed"
 
@@ -86,5 +86,6 @@ def told(state: Path, found: Mapping[str, Outcome], failed: Iterable[str]) -> li
         ]
     count = len(list(failed))
     if count:
-        lines.append(f"{count} seats to do again: --limit @{tilde(state / FAILED)}")
+        # No ~: a shell does not read it behind an @.
+        lines.append(f"{count} seats to do again: --limit @{shlex.quote(str(state / FAILED))}")
     return lines

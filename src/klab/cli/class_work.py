@@ -200,14 +200,16 @@ def collect(
 def archive_(where: str, jobs: int, to: Path | None, partial: bool) -> Outcome:
     """Grade and fetch all, write one archive of it, and read that back.
 
-    Ends with 1 when a seat did not answer; the archive then holds what was fetched from it before.
+    Ends with 1 when a seat did not answer; the archive then holds what was fetched from it before. Seats that
+    were never made hold nothing.
 
     Example: klab class archive --to /srv/archives
     """
     class_ = definition.load(where)
     labs = labs_of(class_, ["all"])
-    done = grade.run(class_, class_.seats, labs, jobs=jobs, tell=_aloud)
-    done.failed |= archive.fetch_left(class_, labs) | away.fetch(class_, class_.seats)
+    seats = archive.holding(class_, class_.seats)
+    done = grade.run(class_, seats, labs, jobs=jobs, tell=_aloud)
+    done.failed |= archive.fetch_left(class_, labs) | away.fetch(class_, seats)
     made = archive.make(class_, gradebook.body(class_, gradebook.labs(class_), done.failed), to)
     data = {
         "archive": str(made.path),
