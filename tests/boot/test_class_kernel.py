@@ -23,9 +23,9 @@ plugin: klab
 class: old
 roster: roster.csv
 labs: [raw-syscall]
-archive: 127.0.0.1
+archive: "{archive}"
 existing:
-  pc: {{address: 127.0.0.1, port: {port}, user: student, kernel: boot}}
+  pc: {{address: 127.0.0.1, port: {port}, user: student, kernel: {kernel}}}
 """
 # 300 MB that no boot needs.
 LESS = {"kernel_install_vmlinux": False}
@@ -37,6 +37,11 @@ class Room:
 
     computer: Computer
     folder: Path
+
+    def define(self, kernel: str, archive: str) -> None:
+        """Write what the class wants."""
+        port = self.computer.machine.ssh_port
+        (self.folder / "klab.yml").write_text(DEFINITION.format(port=port, kernel=kernel, archive=archive))
 
     def open(self, *words: str, code: int = 0, **more: object) -> tuple[dict[str, int], str]:
         """Open the class; what was counted for the seat, and what was said."""
@@ -55,14 +60,12 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     folder = tmp_path_factory.mktemp("class")
     with grubmachine.running(folder, internet=True) as computer:
         place = folder / "class"
-        rosters.write(
-            place,
-            [f"ada,Ada,{rosters.key('ada')},pc,,"],
-            definition=DEFINITION.format(port=computer.machine.ssh_port),
-        )
+        rosters.write(place, [f"ada,Ada,{rosters.key('ada')},pc,,"])
         shutil.copytree(repo_dir() / "inventories/classroom/group_vars", place / "group_vars")
+        made = Room(computer, place)
+        made.define("boot", "127.0.0.1")
         try:
-            yield Room(computer, place)
+            yield made
         finally:
             subprocess.run([sys.executable, "-m", "klab", "archive", "down"], check=False)
 
@@ -74,6 +77,26 @@ def test_a_rehearsal_changes_nothing(room: Room) -> None:
         room.computer.first,
         f"/boot/vmlinuz-{room.computer.first}",
     ]
+
+
+def test_it_may_come_over_ssh_and_only_lie_there(room: Room) -> None:
+    room.define("install", "")
+    try:
+        counts, said = room.open()
+        assert counts["failed"] == 0, said
+        assert "kernel_install : Switch" not in said
+        there = room.computer.says("uname -r; ls /boot; ls /etc/apt/sources.list.d").splitlines()
+        assert (there[0], f"vmlinuz-{lab()}" in there, "klab.sources" in there) == (
+            room.computer.first,
+            True,
+            False,
+        )
+        assert f"linux-image-{lab()}" in room.computer.says(f"dpkg-query -W 'linux-image-{lab()}'")
+        counts, said = room.open()
+        assert counts["changed"] == 0, said
+    finally:
+        room.define("boot", "127.0.0.1")
+        room.computer.says(f"sudo apt-get purge -qq -y linux-image-{lab()}")
 
 
 def test_a_kernel_that_dies_costs_the_seat_and_the_computer_is_back_on_its_own(room: Room) -> None:
