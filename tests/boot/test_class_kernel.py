@@ -23,8 +23,7 @@ plugin: klab
 class: old
 roster: roster.csv
 labs: [raw-syscall]
-archive: "{archive}"
-existing:
+{archive}existing:
   pc: {{address: 127.0.0.1, port: {port}, user: student, kernel: {kernel}}}
 """
 # 300 MB that no boot needs.
@@ -40,8 +39,8 @@ class Room:
 
     def define(self, kernel: str, archive: str) -> None:
         """Write what the class wants."""
-        port = self.computer.machine.ssh_port
-        (self.folder / "klab.yml").write_text(DEFINITION.format(port=port, kernel=kernel, archive=archive))
+        port, line = self.computer.machine.ssh_port, f"archive: {archive}\n" if archive else ""
+        (self.folder / "klab.yml").write_text(DEFINITION.format(port=port, kernel=kernel, archive=line))
 
     def open(self, *words: str, code: int = 0, **more: object) -> tuple[dict[str, int], str]:
         """Open the class; what was counted for the seat, and what was said."""
