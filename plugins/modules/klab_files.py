@@ -39,6 +39,15 @@ options:
         description: Owner and group of the same name.
         type: str
         default: root
+      live:
+        description: What is put is in force at once; it makes nothing pending.
+        type: bool
+        default: false
+  pending:
+    description:
+      - A file that is made before the first change, and removed by whoever puts the changes in force.
+      - A run that is cut off in between leaves it, so that the next one knows.
+    type: path
   accounts:
     description:
       - Accounts that shall be there before, each as its line of C(/etc/passwd), and without a password.
@@ -63,6 +72,10 @@ paths:
   type: list
   elements: str
   returned: always
+pending:
+  description: Whether changes are not in force yet (or, in check mode, would not be), if O(pending) is given.
+  type: bool
+  returned: success
 lacks:
   description: Those of O(accounts) that are missing or otherwise.
   type: list
@@ -82,7 +95,7 @@ from pathlib import Path
 STATES = ("file", "lines", "link", "directory", "absent")
 ACCOUNTS, PASSWORDS = Path("/etc/passwd"), Path("/etc/shadow")
 LOCKED = "*"  # locks the password and not the account: sshd still takes keys
-DEFAULTS = {"path": "", "state": "file", "content": "", "mode": "", "owner": "root"}
+DEFAULTS = {"path": "", "state": "file", "content": "", "mode": "", "owner": "root", "live": False}
 
 
 def lacking(accounts: list[str]) -> list[str]:
@@ -189,8 +202,10 @@ def run(given: dict) -> dict:
     check = given.get("_ansible_check_mode", False)
     lacks = lacking(given.get("accounts") or [])
     if lacks:
-        return {"changed": False, "paths": [], "lacks": lacks}
+        return {"changed": False, "paths": [], "pending": False, "lacks": lacks}
     paths, diffs = [], []
+    mark = Path(given["pending"]) if given.get("pending") else None
+    pending = bool(mark and mark.exists())
     for item in items:
         path = Path(item["path"])
         mode = int(item["mode"] or ("0755" if item["state"] == "directory" else "0644"), 8)
@@ -209,10 +224,14 @@ def run(given: dict) -> dict:
         paths.append(str(path))
         if not check:
             try:
+                if mark and not pending and not item["live"]:
+                    mark.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                    mark.touch()
                 put(path, item, mode, uid)
             except OSError as error:
                 return {"failed": True, "msg": f"{path}: {error.strerror}", "paths": paths}
-    return {"changed": bool(paths), "paths": paths, "lacks": [], "diff": diffs}
+        pending = pending or bool(mark and not item["live"])
+    return {"changed": bool(paths), "paths": paths, "pending": pending, "lacks": [], "diff": diffs}
 
 
 def main() -> None:

@@ -27,9 +27,12 @@ def module() -> Any:
 
 @pytest.fixture(scope="module")
 def run(module: Any) -> Any:
-    def call(*files: dict[str, str], check: bool = False, accounts: Sequence[str] = ()) -> dict[str, Any]:
+    def call(
+        *files: dict[str, Any], check: bool = False, accounts: Sequence[str] = (), pending: Path | None = None
+    ) -> dict[str, Any]:
         items = [{"owner": getpass.getuser(), **item} for item in files]
-        return dict(module.run({"files": items, "accounts": [*accounts], "_ansible_check_mode": check}))
+        given = {"files": items, "accounts": [*accounts], "pending": pending and str(pending)}
+        return dict(module.run({**given, "_ansible_check_mode": check}))
 
     return call
 
@@ -134,3 +137,24 @@ def test_nothing_is_put_where_an_account_is_otherwise(
         for name, text in kept.items():
             (tmp_path / name).write_text(text)
     assert run(file, accounts=[line])["changed"]
+
+
+def test_what_is_not_in_force_stays_pending(tmp_path: Path, run: Any) -> None:
+    mark = tmp_path / "state/pending"
+    key = {"path": str(tmp_path / "key"), "content": "key\n", "live": True}
+    file = {"path": str(tmp_path / "file"), "content": "text\n"}
+    assert not run(key, pending=mark)["pending"]
+    assert run(key, file, check=True, pending=mark)["pending"]
+    assert not mark.exists()
+    assert run(key, file, pending=mark)["pending"]
+    again = run(key, file, pending=mark)
+    assert (again["changed"], again["pending"]) == (False, True), "nobody has put it in force"
+    mark.unlink()
+    assert not run(key, file, pending=mark)["pending"]
+
+
+def test_the_mark_is_there_before_the_first_change(tmp_path: Path, run: Any) -> None:
+    (tmp_path / "no-folder").write_text("")
+    said = run({"path": str(tmp_path / "no-folder/file"), "content": "text\n"}, pending=tmp_path / "pending")
+    assert said["failed"]
+    assert (tmp_path / "pending").exists()
