@@ -125,6 +125,7 @@ def test_the_class_is_seen_and_its_work_fetched(room: Two, tmp_path: Path) -> No
     seats = {row["seat"]: row for row in room.klab("status", "--seat", "a", "--seat", "b")["seats"]}
     assert [seats[f"{NAME}-{seat}"]["labs"][LAB] for seat in ("a", "b")] == ["started", "started"]
     assert all(row["up"] for row in seats.values())
+    assert not room.klab("lab", "renew", "lkm-lifecycle", "--seat", "a")["changed"]
     room.klab("collect", "lkm-lifecycle", "--seat", "a", "--to", str(tmp_path))
     assert (tmp_path / f"{NAME}-a/{LAB}/mine").read_text() == "mine\n"
 

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A class opened by its playbook over computers that are there: real ssh, role lab_machine as it is."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,17 +23,37 @@ class Opened:
     def __init__(self, room) -> None:
         self.room = room
 
-    def run(self, *words: str, code: int = 0) -> dict[str, int]:
-        """Open it; what changed, by seat."""
-        key = reach.client_key(self.room.class_)
-        env = {
-            "ANSIBLE_PRIVATE_KEY_FILE": str(key),
+    @property
+    def env(self) -> dict[str, str]:
+        """What Ansible is told of seats that come and go."""
+        return {
+            "ANSIBLE_PRIVATE_KEY_FILE": str(reach.client_key(self.room.class_)),
             "ANSIBLE_HOST_KEY_CHECKING": "False",
             "ANSIBLE_SSH_ARGS": "-o UserKnownHostsFile=/dev/null",
         }
-        recap, said = playbooks.play(
-            "classroom_open", "-i", str(self.room.folder), *words, env=env, code=code
-        )
+
+    def killed(self, play: str) -> None:
+        """Begin to open it, and pull this computer's plug, as it were, when that play begins."""
+        argv = [Path(sys.executable).with_name("ansible-playbook"), "playbooks/classroom_open.yml"]
+        env = {**os.environ, "ANSIBLE_CONFIG": str(playbooks.REPO / "ansible.cfg"), **self.env}
+        with subprocess.Popen(
+            [*map(str, argv), "-i", str(self.room.folder)],
+            cwd=playbooks.REPO,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as run:
+            assert run.stdout
+            assert any(line.startswith(f"PLAY [{play}") for line in run.stdout)
+            time.sleep(1.0)  # into its first task
+            os.killpg(run.pid, signal.SIGKILL)
+
+    def run(self, *words: str, code: int = 0) -> dict[str, int]:
+        """Open it; what changed, by seat."""
+        inventory = str(self.room.folder)
+        recap, said = playbooks.play("classroom_open", "-i", inventory, *words, env=self.env, code=code)
         assert not (self.room.class_.state / "claim.json").exists(), "the class is still claimed"
         self.said = said
         return {seat: counts["changed"] for seat, counts in recap.items() if seat != "localhost"}
@@ -81,3 +106,17 @@ def test_settings_that_sshd_refuses_are_never_in_force(opened: Opened) -> None:
     failed = Path(opened.room.class_.state, "failed")
     assert opened.run("--limit", f"@{failed}")["light-s01"] > 0
     seat.run(f"test ! -e {PENDING}")
+
+
+@pytest.mark.parametrize("play", ["Set up the computers", "Give out the labs"])
+def test_a_run_that_is_killed_is_in_nobody_s_way(room, play: str) -> None:
+    for seat in room.seats:
+        seat.run("rm /etc/sysctl.d/60-klab.conf")
+    made = Opened(room)
+    made.killed(play)
+    assert (room.class_.state / "claim.json").exists(), "it was not killed at work"
+    made.run()
+    assert [row["labs"] for row in room.klab("status")["seats"]] == [{tinylabs.ID: "started"}] * 3
+    for seat in room.seats:
+        seat.run(f"test -e /etc/sysctl.d/60-klab.conf; test ! -e {PENDING}")
+    assert set(made.run().values()) == {0}
