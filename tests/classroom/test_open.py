@@ -4,7 +4,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -34,12 +33,10 @@ class Opened:
 
     def killed(self, play: str, wait_s: float) -> None:
         """Begin to open it, and pull this computer's plug, as it were, so long after that play began."""
-        argv = [Path(sys.executable).with_name("ansible-playbook"), "playbooks/classroom_open.yml"]
-        env = {**os.environ, "ANSIBLE_CONFIG": str(playbooks.REPO / "ansible.cfg"), **self.env}
         with subprocess.Popen(
-            [*map(str, argv), "-i", str(self.room.folder)],
+            playbooks.command("classroom_open", "-i", str(self.room.folder)),
             cwd=playbooks.REPO,
-            env=env,
+            env=playbooks.environment(self.env),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -33,6 +33,11 @@ class Claim:
     at: int
 
     @property
+    def run(self) -> tuple[str, int, int]:
+        """What names the run."""
+        return self.host, self.pid, self.began
+
+    @property
     def lives(self) -> bool:
         """Whether that run may still be at work; of another computer's that cannot be known."""
         return self.host != socket.gethostname() or _began(self.pid) == self.began
@@ -84,7 +89,7 @@ def take(class_: Class, *, force: bool = False) -> Claim:
     mine = Claim(getpass.getuser(), socket.gethostname(), pid, _began(pid), int(time.time()))
     with lock.held(folder / f"{FILE}.lock", f"the claim on class {class_.name}", wait=True):
         other = held(class_)
-        if other and not force and (other.host, other.pid, other.began) != (mine.host, mine.pid, mine.began):
+        if other and not force and other.run != mine.run:
             minutes = (time.time() - other.at) / 60
             raise KlabError(
                 f"{other.owner} on {other.host} is at work on class {class_.name}, for {minutes:.0f} min"
@@ -99,7 +104,7 @@ def take(class_: Class, *, force: bool = False) -> Claim:
 def end(state: Path) -> None:
     """End the claim on the class with that state, if it is of the playbook that this process runs."""
     claim, pid = _read(state), runner(os.getpid())
-    if claim and (claim.host, claim.pid, claim.began) == (socket.gethostname(), pid, _began(pid)):
+    if claim and claim.run == (socket.gethostname(), pid, _began(pid)):
         (state / FILE).unlink(missing_ok=True)
 
 
